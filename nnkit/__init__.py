@@ -1,0 +1,33 @@
+"""nnkit: a neural-network training toolkit on NumPy.
+
+The names here are the ones a program uses. What needs pydantic, yaml or matplotlib (`fit`, `resume`) is imported when
+it is first asked for.
+"""
+
+from nnkit import data, losses, nn, ops, optim
+from nnkit.autograd import (
+    Operation,
+    RowGrad,
+    Tensor,
+    backward,
+    check_gradients,
+    default_dtype,
+    enable_grad,
+    no_grad,
+    scatter_add_rows,
+    tensor_op,
+)
+from nnkit.errors import ConfigError, DataError, Diverged, UserError
+from nnkit.nn import load_into, save
+
+__all__ = ["ConfigError", "DataError", "Diverged", "Operation", "RowGrad", "Tensor", "UserError", "backward",
+           "check_gradients", "data", "default_dtype", "enable_grad", "fit", "load_into", "losses", "nn", "no_grad", "ops",
+           "optim", "resume", "save", "scatter_add_rows", "tensor_op"]
+
+
+def __getattr__(name: str):
+    if name in ("fit", "resume"):
+        from nnkit.training import session
+
+        return getattr(session, name)
+    raise AttributeError(f"module 'nnkit' has no attribute {name!r}")

@@ -1,0 +1,94 @@
+"""RowGrad: the gradient of a table lookup, which is zero in all rows but the few that were looked up.
+
+A step of word2vec touches a thousand rows of a table that may have a million. The dense gradient would be the size of
+the table; this one is the size of the step.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+
+class RowGrad:
+    """Row rows[i] of a table of `shape` receives values[i], or values[index[i]] where many rows share one value.
+
+    rows: (n,) integers in 0..shape[0]-1, repeats allowed (they add up). values: (n, ...) or, with index (n,), (m, ...).
+    """
+
+    __slots__ = ("index", "rows", "shape", "values")
+
+    def __init__(self, rows: np.ndarray, values: np.ndarray, shape: tuple[int, ...], index: np.ndarray | None = None):
+        if values.shape[1:] != tuple(shape[1:]) or len(rows) != len(values if index is None else index):
+            raise ValueError(f"RowGrad: {len(rows)} rows and values of shape {values.shape} do not fit a table {tuple(shape)}")
+        self.rows = rows
+        self.values = values
+        self.shape = tuple(shape)
+        self.index = index
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.values.dtype
+
+    def __repr__(self) -> str:
+        return f"RowGrad({len(self.rows)} rows of {self.shape}, dtype={self.dtype})"
+
+    def row_values(self) -> np.ndarray:
+        """(n, ...): one value a row, shared ones written out."""
+        return self.values if self.index is None else self.values[self.index]
+
+    def coalesce(self) -> RowGrad:
+        """The same gradient with every row named once, in ascending order, repeats added up."""
+        rows, place = np.unique(self.rows, return_inverse=True)
+        values = np.zeros((len(rows), *self.shape[1:]), self.dtype)
+        scatter_add_rows(values, place, self.row_values())
+        return RowGrad(rows, values, self.shape)
+
+    def dense(self) -> np.ndarray:
+        """The whole table's gradient, zeros included: shape `shape`."""
+        table = np.zeros(self.shape, self.dtype)
+        scatter_add_rows(table, self.rows, self.row_values())
+        return table
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.dense().astype(dtype or self.dtype, copy=False)
+
+    def copy(self) -> RowGrad:
+        return RowGrad(self.rows.copy(), self.values.copy(), self.shape, None if self.index is None else self.index.copy())
+
+    def astype(self, dtype: Any) -> RowGrad:
+        return RowGrad(self.rows, self.values.astype(dtype, copy=False), self.shape, self.index)
+
+
+def add_grads(a: Any, b: Any) -> Any:
+    """a + b where either may be a RowGrad. Two RowGrads stay one; beside an array the rows are written out."""
+    if isinstance(a, RowGrad) and isinstance(b, RowGrad):
+        rows = np.concatenate([a.rows, b.rows])
+        return RowGrad(rows, np.concatenate([a.row_values(), b.row_values()]), a.shape)
+    if isinstance(a, RowGrad) or isinstance(b, RowGrad):
+        rows, dense = (a, b) if isinstance(a, RowGrad) else (b, a)
+        total = dense.copy()
+        scatter_add_rows(total, rows.rows, rows.row_values())
+        return total
+    return a + b
+
+
+def scatter_add_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
+    """table[rows[i]] += values[i] for every i, repeats included, in place.
+
+    table: (V, ...), rows: (n,) in 0..V-1 (not checked), values: (n, ...).
+    """
+    width = math.prod(table.shape[1:])
+    if not table.flags.c_contiguous or width == 0:
+        np.add.at(table, rows, values)
+        return
+    values = np.ascontiguousarray(values, table.dtype).reshape(len(rows), width)
+    table = table.reshape(-1, width)
+    pair = {"f4": np.complex64, "f8": np.complex128}.get(table.dtype.str[1:])
+    if pair is not None and width % 2 == 0:  # two floats as one complex number: half as many places to look up
+        values, table, width = values.view(pair), table.view(pair), width // 2
+    # np.add.at has a quick path for one-dimensional arrays only: ten times as fast as adding rows of two dimensions.
+    places = (rows[:, None] * np.intp(width) + np.arange(width)).reshape(-1)
+    np.add.at(table.reshape(-1), places, values.reshape(-1))

@@ -1,0 +1,254 @@
+"""Tensor: an array that remembers how it was computed.
+
+A Tensor is the node of the graph as well: `operation` and `inputs` say where its value came from. A Tensor without an
+operation is a leaf, and a leaf is where gradients end up (`.grad`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from nnkit.autograd.dispatch import operations
+from nnkit.autograd.engine import backward
+from nnkit.autograd.modes import get_default_dtype
+from nnkit.autograd.rows import RowGrad
+
+# Parents are older than their children: newest first is a topological order. See engine.py.
+_serials = itertools.count()
+
+
+class Tensor:
+    """Tensor(value, parents=(), name=None, *, requires_grad=None).
+
+    value: an array, kept as it is (no copy, its own dtype); Python floats become the default dtype, float32.
+    requires_grad: None means yes for a floating leaf; TypeError if asked of another dtype.
+    grad: None before the first backward; then an array of value's shape and dtype, or a RowGrad. On leaves only.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "attributes", "ctx", "grad", "inputs", "name", "operation", "requires_grad",
+                 "serial", "value")
+
+    value: np.ndarray
+    inputs: tuple
+    grad: np.ndarray | RowGrad | None
+    name: str | None
+    requires_grad: bool
+
+    def __init__(self, value: Any, parents: tuple = (), name: str | None = None, *, requires_grad: bool | None = None):
+        if isinstance(value, Tensor):
+            value = value.value
+        if not isinstance(value, np.ndarray):
+            is_python = not isinstance(value, np.generic)
+            value = np.asarray(value)
+            if is_python and value.dtype == np.float64:
+                value = value.astype(get_default_dtype())
+        if value.dtype.kind not in "fiub":
+            raise TypeError(f"Tensor: expected numbers, got dtype {value.dtype}")
+        floating = value.dtype.kind == "f"
+        if requires_grad and not floating:
+            raise TypeError(f"Tensor: only floating values have gradients, this one is {value.dtype}")
+        self.value = value
+        self.inputs = tuple(parents)
+        self.operation = None
+        self.ctx = None
+        self.attributes = None
+        self.requires_grad = floating if requires_grad is None else requires_grad
+        self.grad = None
+        self.name = name
+        self.serial = next(_serials)
+
+    # What it is
+
+    @property
+    def parents(self) -> tuple[Tensor, ...]:
+        """The Tensors this one was computed from; constants are left out."""
+        return tuple(x for x in self.inputs if isinstance(x, Tensor))
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.operation is None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.value.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.value.ndim
+
+    @property
+    def size(self) -> int:
+        return self.value.size
+
+    def __repr__(self) -> str:
+        numbers = np.array2string(self.value, precision=4, threshold=6, edgeitems=2, separator=", ").split()
+        text = " ".join(numbers)
+        if len(text) > 60:
+            text = text[:57] + "..."
+        parts = [text, f"shape={self.shape}", f"dtype={self.dtype}"]
+        if self.name:
+            parts.insert(0, f"name={self.name!r}")
+        if self.operation is not None:
+            parts.append(f"op={self.operation.__name__}")
+        elif self.requires_grad:
+            parts.append("requires_grad")
+        return f"Tensor({', '.join(parts)})"
+
+    def numpy(self) -> np.ndarray:
+        """The value itself, not a copy."""
+        return self.value
+
+    def detach(self) -> Tensor:
+        """A leaf of the same array that wants no gradient."""
+        return Tensor(self.value, name=self.name, requires_grad=False)
+
+    # Gradients
+
+    def backward(self, grad: Any = None, *, keep_grads: bool = False) -> None:
+        """Add d self / d leaf to every leaf's `.grad`. See `nnkit.autograd.engine.backward`."""
+        backward(self, grad, keep_grads=keep_grads)
+
+    def zero_grad(self) -> None:
+        self.grad = None
+
+    # One number, an array, a sequence
+
+    def item(self) -> float | int | bool:
+        return self.value.item()
+
+    def __float__(self) -> float:
+        return float(self.value.item())
+
+    def __int__(self) -> int:
+        return int(self.value.item())
+
+    def __bool__(self) -> bool:
+        if self.value.size != 1:
+            raise ValueError(f"the truth of a Tensor of shape {self.shape} is ambiguous; compare .value with .all() or .any()")
+        return bool(self.value.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value.item() if spec else repr(self), spec)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.value, dtype=dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return operations["getitem"](self, key=key.value if isinstance(key, Tensor) else key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError("a Tensor cannot be assigned into, its graph would not know; use nnkit.ops.where, or assign to .value")
+
+    # Arithmetic
+
+    def __add__(self, other): return operations["add"](self, other)
+    def __radd__(self, other): return operations["add"](other, self)
+    def __sub__(self, other): return operations["subtract"](self, other)
+    def __rsub__(self, other): return operations["subtract"](other, self)
+    def __mul__(self, other): return operations["multiply"](self, other)
+    def __rmul__(self, other): return operations["multiply"](other, self)
+    def __truediv__(self, other): return operations["divide"](self, other)
+    def __rtruediv__(self, other): return operations["divide"](other, self)
+    def __pow__(self, other): return operations["power"](self, other)
+    def __rpow__(self, other): return operations["power"](other, self)
+    def __matmul__(self, other): return operations["matmul"](self, other)
+    def __rmatmul__(self, other): return operations["matmul"](other, self)
+    def __neg__(self): return operations["negative"](self)
+    def __abs__(self): return operations["absolute"](self)
+
+    # Comparisons: elementwise and without a gradient
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other): return _compare(np.equal, self, other)
+    def __ne__(self, other): return _compare(np.not_equal, self, other)
+    def __lt__(self, other): return _compare(np.less, self, other)
+    def __le__(self, other): return _compare(np.less_equal, self, other)
+    def __gt__(self, other): return _compare(np.greater, self, other)
+    def __ge__(self, other): return _compare(np.greater_equal, self, other)
+
+    # Methods that NumPy's arrays have
+
+    @property
+    def T(self) -> Tensor:
+        return operations["transpose"](self)
+
+    @property
+    def mT(self) -> Tensor:
+        return operations["swapaxes"](self, axis1=-1, axis2=-2)
+
+    def sum(self, axis=None, keepdims=False): return operations["sum"](self, axis=axis, keepdims=keepdims)
+    def mean(self, axis=None, keepdims=False): return operations["mean"](self, axis=axis, keepdims=keepdims)
+    def max(self, axis=None, keepdims=False): return operations["max"](self, axis=axis, keepdims=keepdims)
+    def min(self, axis=None, keepdims=False): return operations["min"](self, axis=axis, keepdims=keepdims)
+    def swapaxes(self, axis1, axis2): return operations["swapaxes"](self, axis1=axis1, axis2=axis2)
+
+    def reshape(self, *shape):
+        return operations["reshape"](self, shape=shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes):
+        axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        return operations["transpose"](self, axes=axes or None)
+
+    # NumPy's own functions, and arrays on the left of an operator
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **attributes):
+        if out is not None:
+            raise TypeError(f"np.{ufunc.__name__}(..., out=) cannot write into a Tensor, nor a Tensor's value into an array")
+        if method == "__call__":
+            if ufunc.__name__ in operations:
+                return operations[ufunc.__name__](*inputs, **attributes)
+            if ufunc in _COMPARISONS:
+                return _compare(ufunc, *inputs)
+        raise TypeError(f"np.{ufunc.__name__}{'' if method == '__call__' else '.' + method} has no operation on Tensors; "
+                        "use .value for its number without a gradient, or write an operation (nnkit.tensor_op)")
+
+    def __array_function__(self, function, types, args, kwargs):
+        if function in _QUESTIONS:
+            return function(args[0].value, *args[1:], **kwargs)
+        if function.__name__ in operations:
+            return operations[function.__name__](*args, **kwargs)
+        raise TypeError(f"np.{function.__name__} has no operation on Tensors; "
+                        "use .value for its number without a gradient, or write an operation (nnkit.tensor_op)")
+
+
+_QUESTIONS = {np.shape, np.ndim, np.size}
+_COMPARISONS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal}
+
+
+def _compare(comparison: np.ufunc, a: Any, b: Any) -> Tensor:
+    a = a.value if isinstance(a, Tensor) else a
+    b = b.value if isinstance(b, Tensor) else b
+    return Tensor(np.asarray(comparison(a, b)))
+
+
+_new = Tensor.__new__
+
+
+def new_node(value: np.ndarray, inputs: tuple, operation: Any, ctx: Any, attributes: Any) -> Tensor:
+    """What `apply` returns: a Tensor without the questions of the constructor, which cost more than a small operation."""
+    node = _new(Tensor)
+    node.value = value
+    node.inputs = inputs
+    node.operation = operation
+    node.ctx = ctx
+    node.attributes = attributes
+    node.requires_grad = operation is not None
+    node.grad = None
+    node.name = None
+    node.serial = next(_serials)
+    return node

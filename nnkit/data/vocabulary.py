@@ -1,0 +1,218 @@
+"""From words to numbers: which words a model knows, how often each was seen, and a corpus written in their ids."""
+
+import os
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnkit.data.text import describe, read_sentences
+from nnkit.errors import DataError
+
+LONGEST_SENTENCE = 1000  # kept words, as in word2vec.c: what is longer is trained as several sentences
+BLOCK = 1 << 22  # ids
+
+
+class Vocabulary:
+    """The words of a corpus by falling count, those of one count in the order they were first seen.
+
+    words: list of str; counts: (len,) int64; index: the place of each word in both. ValueError where words repeat or
+    the lengths differ.
+    """
+
+    def __init__(self, words: Sequence[str], counts: Sequence[int] | np.ndarray):
+        self.words = list(words)
+        self.counts = np.array(counts, dtype=np.int64)
+        self.index = {word: i for i, word in enumerate(self.words)}
+        if self.counts.shape != (len(self.words),):
+            raise ValueError(f"{len(self.words)} words need one count each, not an array of shape {self.counts.shape}")
+        if len(self.index) != len(self.words):
+            word = next(word for i, word in enumerate(self.words) if self.index[word] != i)
+            raise ValueError(f"the word {word!r} is in the list twice")
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.index
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self):,} words seen {int(self.counts.sum()):,} times)"
+
+    @classmethod
+    def count(
+        cls,
+        sentences: Iterable[Sequence[str]],
+        min_count: int = 5,
+        max_size: int | None = None,
+        *,
+        source: str = "the corpus",
+    ) -> "Vocabulary":
+        """Count the words of `sentences`; keep the `max_size` most frequent of those seen at least `min_count` times.
+
+        `source` is the name errors give the text. DataError where fewer than 2 words stay; TypeError for strings in
+        place of lists of words and for a one-shot iterator, which would be empty when it is encoded.
+        """
+        seen: Counter[str] = Counter()
+        for words in _checked(sentences):
+            seen.update(words)
+        for word in seen:
+            if not isinstance(word, str):
+                raise TypeError(f"words are strings; {source} has {word!r}, a {type(word).__name__}")
+        words, counts = list(seen), np.fromiter(seen.values(), np.int64, len(seen))
+        order = _kept(counts, min_count, max_size, source)
+        return cls([words[i] for i in order], counts[order])
+
+    def encode(self, sentences: Iterable[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+        """The ids of the known words of all sentences, and the number of each one's sentence: both (kept,) int32.
+
+        Unknown words are dropped, a sentence of more than 1,000 known words is cut into several, one without any gets
+        no number. TypeError as in `count`.
+        """
+        ids, lengths = array("i"), array("i")
+        find = self.index.get
+        for words in _checked(sentences):
+            kept = [i for i in map(find, words) if i is not None]
+            ids.fromlist(kept)
+            lengths.append(len(kept))
+        return np.asarray(ids, dtype=np.int32), _sentence_numbers(np.array(lengths, dtype=np.int64))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one `word count` a line, UTF-8. ValueError for a word with a line end in it."""
+        for word in self.words:
+            if "\n" in word:
+                raise ValueError(f"the word {word!r} has a line end in it and cannot be saved as text")
+        with open(path, "w", encoding="utf-8", newline="\n") as stream:
+            stream.writelines(f"{word} {n}\n" for word, n in zip(self.words, self.counts.tolist(), strict=True))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Vocabulary":
+        """Read what `save` wrote, in the order of the file. DataError names the line that is no `word count`."""
+        words: dict[str, int] = {}
+        name = os.fspath(path)
+        try:
+            # newline="\n": a word may hold any other sign that some call a line end
+            with open(path, encoding="utf-8", newline="\n") as stream:
+                for number, line in enumerate(stream, start=1):
+                    word, space, n = line.rpartition(" ")
+                    if not space or not n.strip().isdecimal():
+                        raise DataError(f"{name}:{number}: expected a word, a space and its count")
+                    if word in words:
+                        raise DataError(f"{name}:{number}: the word {word!r} was there before")
+                    words[word] = int(n)
+        except FileNotFoundError:
+            raise DataError(f"{name}: no such file (looked for {os.path.abspath(path)})") from None
+        except OSError as error:
+            raise DataError(f"{name}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise DataError(f"{name}: is not UTF-8 text; a vocabulary has one `word count` a line") from None
+        return cls(list(words), list(words.values()))
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text in numbers. ids: (kept,) int32; sentences: (kept,) int32, the number of the sentence of each, rising."""
+
+    vocabulary: Vocabulary
+    ids: np.ndarray
+    sentences: np.ndarray
+    raw_tokens: int  # all words read, also those below min_count
+    description: dict[str, Any]  # for run.json, see `nnkit.data.describe`
+
+
+def load_corpus(
+    source: str | os.PathLike[str], min_count: int = 5, max_size: int | None = None, errors: str = "strict"
+) -> Corpus:
+    """Count and encode a text file or a builtin: what `Vocabulary.count` and `encode` give, reading only once.
+
+    Words get provisional ids as they are first seen; when all are counted the ids are replaced in place, so memory is
+    4 bytes a word. DataError as in `read_sentences` and `Vocabulary.count`.
+    """
+    index: defaultdict[str, int] = defaultdict()
+    index.default_factory = index.__len__  # a word not seen before gets the next id, and no Python runs for it
+    provisional, ends = array("i"), array("q")
+    for words, last in read_sentences(source, errors).pieces():
+        provisional.extend(map(index.__getitem__, words))
+        if last:
+            ends.append(len(provisional))
+    ids = np.asarray(provisional, dtype=np.int32)
+
+    counts = np.zeros(len(index), dtype=np.int64)
+    for start in range(0, len(ids), BLOCK):  # bincount copies what it counts to int64
+        counts += np.bincount(ids[start : start + BLOCK], minlength=len(index))
+    order = _kept(counts, min_count, max_size, os.fspath(source))
+    seen = list(index)
+    vocabulary = Vocabulary([seen[i] for i in order], counts[order])
+
+    final = np.full(len(seen), -1, dtype=np.int32)
+    final[order] = np.arange(len(order), dtype=np.int32)
+    kept, lengths = _replace_ids(ids, final, np.asarray(ends, dtype=np.int64))
+    return Corpus(vocabulary, kept, _sentence_numbers(lengths), len(ids), describe(source))
+
+
+def _replace_ids(ids: np.ndarray, final: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """final[ids] without the -1, written over `ids`, and the new length of each sentence; `ends` are the old ends."""
+    kept_ends = np.zeros(len(ends), dtype=np.int64)
+    size = 0
+    for start in range(0, len(ids), BLOCK):
+        block = final[ids[start : start + BLOCK]]
+        known = block >= 0
+        here = slice(*np.searchsorted(ends, [start + 1, start + len(block) + 1]))
+        kept_ends[here] = size + np.cumsum(known)[ends[here] - start - 1]
+        block = block[known]
+        ids[size : size + len(block)] = block  # never beyond what has been read
+        size += len(block)
+    return ids[:size], np.diff(np.maximum.accumulate(kept_ends), prepend=0)
+
+
+def _kept(counts: np.ndarray, min_count: int, max_size: int | None, source: str) -> np.ndarray:
+    """The words to keep, most frequent first; DataError where they are too few to train on."""
+    if not len(counts):
+        raise DataError(f"{source}: no words in it; an empty file cannot be trained on")
+    order = np.argsort(-counts, kind="stable")
+    order = order[counts[order] >= min_count]
+    top = int(counts.max())
+    found = (
+        f"{source}: {int(counts.sum()):,} tokens, {len(counts):,} distinct, "
+        f"the most frequent seen {'once' if top == 1 else f'{top:,} times'}"
+    )
+    if not len(order):
+        raise DataError(f"{found}: none reaches data.min_count = {min_count}; lower it")
+    order = order[:max_size]
+    if len(order) < 2:
+        raise DataError(
+            f"{found}: {len(order)} stays with data.min_count = {min_count}, data.max_size = {max_size}; "
+            "a vocabulary needs at least 2 words"
+        )
+    return order
+
+
+def _sentence_numbers(lengths: np.ndarray) -> np.ndarray:
+    """For each word the number of its sentence, when those longer than LONGEST_SENTENCE are cut into pieces."""
+    pieces = -(-lengths // LONGEST_SENTENCE)
+    sizes = np.full(pieces.sum(), LONGEST_SENTENCE)
+    last = np.cumsum(pieces)[lengths > 0] - 1
+    sizes[last] -= (pieces * LONGEST_SENTENCE - lengths)[lengths > 0]
+    return np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+
+
+def _checked(sentences: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
+    """The sentences, each a list or tuple of words, or a TypeError that says what was passed instead."""
+    if isinstance(sentences, (str, bytes)):
+        raise TypeError("expected sentences as lists of words, got one string; pass [text.split()]")
+    if not isinstance(sentences, Iterable):
+        raise TypeError(f"expected sentences as lists of words, got a {type(sentences).__name__}")
+    if iter(sentences) is sentences:
+        raise TypeError("sentences are walked more than once, a one-shot iterator only once; pass list(sentences)")
+    for i, words in enumerate(sentences):
+        if isinstance(words, (list, tuple)):
+            yield words
+        elif isinstance(words, (str, bytes)) or not isinstance(words, Iterable):
+            raise TypeError(f"sentence {i} is {words!r:.60}, a {type(words).__name__}, not a list of words; split it")
+        elif iter(words) is words:
+            raise TypeError(f"sentence {i} is a one-shot iterator, not a list of words; pass list(words)")
+        else:
+            yield list(words)

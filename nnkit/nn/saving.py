@@ -1,0 +1,36 @@
+"""save and load_into: a module's arrays in one .npz file, by name, without pickle."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from nnkit.errors import DataError
+from nnkit.nn.module import Module
+
+
+def save(module: Module, path: str | os.PathLike) -> None:
+    """Write parameters and buffers to `path`, by way of a temporary file: an interrupted save leaves the old one."""
+    path = Path(path)
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "wb") as file:
+        np.savez(file, **module.state_dict())  # type: ignore[arg-type]
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def load_into(module: Module, path: str | os.PathLike) -> None:
+    """Read what `save` wrote into a module of the same shape.
+
+    DataError for a file that is missing or damaged, ValueError where names or shapes differ; then the module is unchanged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            state = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a file of nnkit.save, or damaged ({error})") from None
+    module.load_state_dict(state)

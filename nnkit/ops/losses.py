@@ -1,0 +1,80 @@
+"""The fused losses: value and gradient of a whole loss at once, finite for logits of any size.
+
+Each takes logits, not probabilities: the logarithm of a softmax or of a sigmoid is exact where its parts would overflow.
+`reduction` is "none" (one loss an element or a row), "sum" or "mean". What both directions need is computed once.
+"""
+
+import numpy as np
+
+from nnkit.autograd import Operation, tensor_op
+
+
+def reduced(losses, reduction, weights=None):
+    """The losses, or their sum or mean; weighted where there are weights (the mean is over their number all the same)."""
+    if reduction == "none":
+        return losses if weights is None else losses * weights
+    total = losses.sum() if weights is None else np.vdot(losses, weights)  # no array for the products
+    return total / max(1, losses.size) if reduction == "mean" else total
+
+
+@tensor_op
+class binary_cross_entropy_with_logits(Operation):
+    """weight * (-label log σ(x) - (1 - label) log(1 - σ(x))), reduced.
+
+    x, labels, weights: one shape. Computed as log(1 + exp(-|x|)) + max(x, 0) - x label; d/dx = weight (σ(x) - label).
+    """
+
+    returns_new = True
+
+    @staticmethod
+    def forward(ctx, x, labels, weights=None, *, reduction="none"):
+        e = np.exp(-np.abs(x))
+        sigmoid = np.maximum(e, x >= 0)          # 1 / (1 + e) for x >= 0, else e / (1 + e)
+        e += 1
+        sigmoid /= e
+        losses = np.log(e, out=e)                # 1 + e is in 1..2: as good as log1p in a sum, and five times as fast
+        losses += np.maximum(x, 0)
+        losses -= x * labels
+        ctx.extend([x, sigmoid, labels, weights, losses, reduction])
+        return reduced(losses, reduction, weights)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        x, sigmoid, labels, weights, losses, reduction = ctx
+        if reduction == "mean":
+            grad_output = grad_output / max(1, x.size)
+        grad_weights = grad_output * losses if len(ctx.needs_grad) == 3 and ctx.needs_grad[2] else None
+        if weights is not None:
+            grad_output = grad_output * weights
+        grad_x = sigmoid - labels
+        grad_x *= grad_output
+        grad_labels = -x * grad_output if ctx.needs_grad[1] else None
+        return [grad_x, grad_labels, grad_weights][:len(ctx.needs_grad)]
+
+
+@tensor_op
+class cross_entropy(Operation):
+    """-log softmax(x)[class], one number a row, reduced. x: (n, classes), classes: (n,) integers"""
+
+    returns_new = True
+
+    @staticmethod
+    def forward(ctx, x, classes, *, reduction="none"):
+        rows = np.arange(len(classes))
+        shifted = x - x.max(axis=1, keepdims=True)
+        right = shifted[rows, classes]
+        e = np.exp(shifted, out=shifted)
+        total = e.sum(axis=1, keepdims=True)
+        e /= total
+        ctx.extend([e, rows, classes, reduction])
+        return reduced(np.log(total[:, 0]) - right, reduction)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        probabilities, rows, classes, reduction = ctx
+        grad = probabilities.copy()
+        grad[rows, classes] -= 1
+        if reduction == "none":
+            grad_output = grad_output[:, None]
+        grad *= grad_output / max(1, len(rows)) if reduction == "mean" else grad_output
+        return [grad, None]

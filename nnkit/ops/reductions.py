@@ -1,0 +1,127 @@
+"""Operations that make an axis, or all of them, into one number; and softmax, which divides by such a number."""
+
+import numpy as np
+
+from nnkit.autograd import Operation, tensor_op
+
+
+def spread(reduced, x, axis, keepdims):
+    """A reduced array brought back to a shape that broadcasts against x, which it was reduced from."""
+    if axis is None or keepdims:
+        return reduced if keepdims else np.reshape(reduced, (1,) * x.ndim)
+    return np.expand_dims(reduced, axis)
+
+
+@tensor_op
+class sum(Operation):
+    """The sum over axis (an int, a tuple, or None for all)"""
+
+    @staticmethod
+    def forward(ctx, x, *, axis=None, keepdims=False):
+        ctx.extend([x, axis, keepdims])
+        return np.sum(x, axis=axis, keepdims=keepdims)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        x, axis, keepdims = ctx
+        return [np.broadcast_to(spread(grad_output, x, axis, keepdims), x.shape)]
+
+
+@tensor_op
+class mean(Operation):
+    """The mean over axis (an int, a tuple, or None for all)"""
+
+    @staticmethod
+    def forward(ctx, x, *, axis=None, keepdims=False):
+        y = np.mean(x, axis=axis, keepdims=keepdims)
+        ctx.extend([x, axis, keepdims, x.size // (y.size or 1)])
+        return y
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        x, axis, keepdims, n = ctx
+        return [np.broadcast_to(spread(grad_output / (n or 1), x, axis, keepdims), x.shape)]
+
+
+class _Extreme(Operation):
+    """max and min: equal extremes share the gradient equally, so that it always sums to what came in."""
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        x, y, axis, keepdims = ctx
+        chosen = np.equal(x, spread(y, x, axis, keepdims))
+        share = chosen / np.sum(chosen, axis=axis, keepdims=True, dtype=grad_output.dtype)
+        return [spread(grad_output, x, axis, keepdims) * share]
+
+
+@tensor_op
+class max(_Extreme):
+    """The largest element along axis; equal ones share the gradient equally."""
+
+    @staticmethod
+    def forward(ctx, x, *, axis=None, keepdims=False):
+        y = np.max(x, axis=axis, keepdims=keepdims)
+        ctx.extend([x, y, axis, keepdims])
+        return y
+
+
+@tensor_op
+class min(_Extreme):
+    """The smallest element along axis; equal ones share the gradient equally."""
+
+    @staticmethod
+    def forward(ctx, x, *, axis=None, keepdims=False):
+        y = np.min(x, axis=axis, keepdims=keepdims)
+        ctx.extend([x, y, axis, keepdims])
+        return y
+
+
+@tensor_op
+class logsumexp(Operation):
+    """log sum exp(x) along axis, without overflow: the largest element is taken out first."""
+
+    @staticmethod
+    def forward(ctx, x, *, axis=-1, keepdims=False):
+        top = np.max(x, axis=axis, keepdims=True)
+        y = top + np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True))
+        ctx.extend([x, y, axis, keepdims])
+        return y if keepdims else np.squeeze(y, axis=axis)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        x, y, axis, keepdims = ctx
+        return [spread(grad_output, x, axis, keepdims) * np.exp(x - y)]
+
+
+@tensor_op
+class softmax(Operation):
+    """exp(x) / sum exp(x) along axis"""
+
+    @staticmethod
+    def forward(ctx, x, *, axis=-1):
+        e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+        y = e / np.sum(e, axis=axis, keepdims=True)
+        ctx.extend([y, axis])
+        return y
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        y, axis = ctx
+        return [y * (grad_output - np.sum(grad_output * y, axis=axis, keepdims=True))]
+
+
+@tensor_op
+class log_softmax(Operation):
+    """x - logsumexp(x) along axis"""
+
+    @staticmethod
+    def forward(ctx, x, *, axis=-1):
+        shifted = x - np.max(x, axis=axis, keepdims=True)
+        y = shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+        ctx.extend([y, axis])
+        return y
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        y, axis = ctx
+        return [grad_output - np.exp(y) * np.sum(grad_output, axis=axis, keepdims=True)]

@@ -1,0 +1,107 @@
+"""Optimizer: the loop over parameters, once, so that an optimizer itself is its state and its update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from nnkit.autograd import RowGrad, Tensor
+
+
+class Optimizer:
+    """Base class. A subclass writes `init_state` and `update`; its hyper-parameters are the keywords of `defaults`.
+
+    params: Tensors (a generator is fine), or groups [{"params": [...], "lr": 0.1}, ...] with their own hyper-parameters.
+    ValueError for no parameter, a parameter twice, an unknown hyper-parameter; TypeError for what wants no gradient.
+    """
+
+    def __init__(self, params: Iterable[Any], **defaults: Any):
+        given = list(params)
+        groups = given if given and all(isinstance(g, dict) for g in given) else [{"params": given}]
+        self.groups: list[dict[str, Any]] = []
+        seen: set[int] = set()
+        for group in groups:
+            unknown = set(group) - set(defaults) - {"params"}
+            if unknown:
+                raise ValueError(f"{type(self).__name__}: unknown {', '.join(sorted(unknown))}; known: {', '.join(defaults)}")
+            members = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+            for p in members:
+                if not isinstance(p, Tensor) or not p.requires_grad or not p.is_leaf:
+                    raise TypeError(f"{type(self).__name__}: expected leaf Tensors that require a gradient, got {p!r}")
+                if id(p) in seen:
+                    raise ValueError(f"{type(self).__name__}: a parameter is given twice: {p!r}")
+                seen.add(id(p))
+            self.groups.append({**defaults, **group, "params": members})
+        if not seen:
+            raise ValueError(f"{type(self).__name__}: no parameters to train")
+        self.state = [[self.init_state(p.value) for p in group["params"]] for group in self.groups]
+
+    # What a subclass writes
+
+    def init_state(self, value: np.ndarray) -> dict[str, Any]:
+        """What is remembered of one parameter between steps: arrays of value's shape, or numbers."""
+        return {}
+
+    def update(self, value: np.ndarray, grad: np.ndarray, state: dict[str, Any], **hyper: Any) -> None:
+        """One step of one parameter: change `value` and `state` in place, leave `grad` as it is."""
+        raise NotImplementedError
+
+    def update_rows(self, value: np.ndarray, grad: RowGrad, state: dict[str, Any], **hyper: Any) -> None:
+        """One step of the rows that a RowGrad names: the dense update on just these rows and their state."""
+        grad = grad.coalesce()
+        part = value[grad.rows]
+        part_state = {k: s[grad.rows] if isinstance(s, np.ndarray) else s for k, s in state.items()}
+        self.update(part, grad.values, part_state, **hyper)
+        value[grad.rows] = part
+        for k, s in part_state.items():
+            if isinstance(s, np.ndarray):
+                state[k][grad.rows] = s
+            else:
+                state[k] = s
+
+    # What everybody calls
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+        for group, states in zip(self.groups, self.state):
+            hyper = {k: v for k, v in group.items() if k != "params"}
+            for p, state in zip(group["params"], states):
+                if p.grad is None:
+                    continue
+                update = self.update_rows if isinstance(p.grad, RowGrad) else self.update
+                update(p.value, p.grad, state, **hyper)
+
+    def zero_grad(self) -> None:
+        for group in self.groups:
+            for p in group["params"]:
+                p.grad = None
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the first group; setting it sets that of all groups."""
+        return self.groups[0]["lr"]
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        for group in self.groups:
+            group["lr"] = value
+
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """State by name, `group.parameter.key`, for a checkpoint."""
+        return {f"{g}.{i}.{k}": np.asarray(s)
+                for g, states in enumerate(self.state) for i, state in enumerate(states) for k, s in state.items()}
+
+    def load_state_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Put back what `state_arrays` gave. ValueError where names or shapes differ."""
+        own = self.state_arrays()
+        if own.keys() != arrays.keys() or any(own[k].shape != arrays[k].shape for k in own):
+            raise ValueError(f"{type(self).__name__}: the saved state does not fit these parameters")
+        for name, saved in arrays.items():
+            g, i, key = name.split(".")
+            state = self.state[int(g)][int(i)]
+            if isinstance(state[key], np.ndarray):
+                state[key][...] = saved
+            else:
+                state[key] = saved.item()

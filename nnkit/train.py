@@ -1,0 +1,55 @@
+"""python -m nnkit.train CONFIG [key=value ...]: train a model as a config file says."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from nnkit.errors import ConfigError, UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code. The run's path goes to stdout, all else to stderr."""
+    parser = argparse.ArgumentParser(prog="nnkit train", description="Train a model as a config file says.", epilog=(
+        "A key of the config is set by its path, optimizer.lr=0.1, and read as YAML. A run directory holds its recipe's code, "
+        "which --resume runs: resume only what you trust. Exit codes: 0 done, 1 failure, 2 usage or config, 3 diverged, "
+        "130 Ctrl-C and 143 SIGTERM after saving."))
+    parser.add_argument("config", nargs="?", help="a YAML file, such as configs/sgns.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="change a key of the config")
+    parser.add_argument("--resume", metavar="RUN", help="go on with a run that stopped: its path, its id or @last")
+    parser.add_argument("--out", metavar="DIR", help="the run's folder; runs/NAME-001, NAME-002 ... where it is left out")
+    parser.add_argument("--force", action="store_true", help="replace the run that --out names")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors and the run's path")
+    given, dashed = parser.parse_known_args(argv)
+    unknown = [word for word in dashed if not word.startswith("--") or "=" not in word]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    overrides = [*given.overrides, *dashed]
+    if given.resume is not None and given.config is not None:
+        overrides.insert(0, given.config)
+    elif given.resume is None and given.config is None:
+        parser.error("a config is missing: nnkit train configs/sgns.yaml, or --resume RUN")
+    if given.resume is not None and (given.out is not None or given.force):
+        parser.error("--resume goes on in the run's own folder; leave out --out and --force")
+    try:
+        from nnkit.training.config import format_errors  # here, so that Ctrl-C during the import is a clean end, too
+        from nnkit.training.session import fit, resume
+
+        if given.resume is not None:
+            run = resume(given.resume, overrides, quiet=given.quiet)
+        else:
+            run = fit(given.config, overrides, out=given.out, force=given.force, quiet=given.quiet)
+    except UserError as error:
+        text = format_errors(error, sys.stderr.isatty()) if isinstance(error, ConfigError) else f"error: {error}"
+        print(text, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; what was saved before is whole", file=sys.stderr)
+        return 130
+    print(run.path)
+    return run.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,14 @@
+"""Training by recipes: what a recipe file imports."""
+
+from nnkit.training.recipe import Recipe
+from nnkit.training.schema import (
+    DataPath,
+    DataSource,
+    EvalConfig,
+    RunConfig,
+    Section,
+    SGDConfig,
+    TrainingConfig,
+)
+
+__all__ = ["DataPath", "DataSource", "EvalConfig", "Recipe", "RunConfig", "SGDConfig", "Section", "TrainingConfig"]

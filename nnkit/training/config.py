@@ -1,0 +1,319 @@
+"""From a YAML file to a checked config: pydantic finds what is wrong, this file says where, and the way out.
+
+    tree = read_tree("configs/sgns.yaml", ["optimizer.lr=0.1"])
+    config = validate(tree, Config)         # ConfigError with all mistakes at once, one line each
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from nnkit.errors import ConfigError
+from nnkit.training.schema import LOCATE_PATHS, PublicPath, public_paths, resolve_path, sections_in, tag_of
+from nnkit.training.yaml_tree import CORE_RESOLVERS, Node, Place, PlacedError, Problem, read_tree, reads_as
+
+__all__ = ["PublicPath", "format_errors", "public_paths", "read_tree", "recipe_of", "to_scalar", "to_yaml", "validate"]
+
+M = TypeVar("M", bound=BaseModel)
+
+# What other programs call it, and what we do; used only where a schema has such a key.
+SYNONYMS = {
+    "learning_rate": "lr", "learningrate": "lr", "eta": "lr", "alpha": "lr", "step_size": "lr", "min_alpha": "end",
+    "optimiser": "optimizer", "optim": "optimizer", "scheduler": "schedule", "lr_scheduler": "schedule",
+    "batchsize": "batch_size", "minibatch_size": "batch_size", "batch": "batch_size", "l2": "weight_decay",
+    "epoch": "epochs", "num_epochs": "epochs", "n_epochs": "epochs", "max_epochs": "epochs", "iter": "epochs",
+    "vector_size": "dim", "size": "dim", "embedding_dim": "dim", "embedding_size": "dim", "dimension": "dim",
+    "negative": "negatives", "sample": "subsample", "ns_exponent": "power", "threads": "workers",
+    "corpus": "train", "corpus_file": "train", "input": "train", "random_seed": "seed", "random_state": "seed",
+    "hidden_dim": "hidden", "hidden_size": "hidden", "evaluation": "eval", "logging": "log", "checkpoint": "save",
+}
+
+EXPECTED = {
+    "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
+    "bool_type": "true or false", "string_type": "text",
+    "list_type": "a list", "tuple_type": "a list", "set_type": "a list", "frozen_set_type": "a list",
+    "dict_type": "a section", "model_type": "a section", "model_attributes_type": "a section",
+    "none_required": "null", "finite_number": "a finite number", "multiple_of": "a multiple of {multiple_of}",
+    "greater_than": "a number greater than {gt}", "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number less than {lt}", "less_than_equal": "a number of at most {le}",
+    "literal_error": "{expected}", "enum": "{expected}", "string_pattern_mismatch": "text that matches {pattern}",
+    "string_too_short": "text, at least {min_length} characters of it",
+    "string_too_long": "text of at most {max_length} characters",
+    "too_short": "a list of at least {min_length}", "too_long": "a list of at most {max_length}",
+}
+
+
+def recipe_of(tree: Node) -> tuple[str, Place]:
+    """The value of `recipe:` and its place, whose `folder` a path in it is relative to. ConfigError without one."""
+    what = "the name of a recipe, or the path of a .py file"
+    node = tree.value.get("recipe")
+    if node is None:
+        raise PlacedError([Problem(tree.place, f"missing key 'recipe'; it is {what}")])
+    if not isinstance(node.value, str) or not node.value:
+        raise PlacedError([Problem(node.place, f"recipe: expected {what}, got {_shown(node.value)}")])
+    return node.value, node.place
+
+
+def validate(tree: Node, model_class: type[M]) -> M:
+    """The config that `tree` describes. ConfigError (a PlacedError) with a line for every mistake."""
+    data = tree.plain()
+    for error in _attempt(model_class, data, {LOCATE_PATHS: True})[1]:
+        if error["type"] == LOCATE_PATHS:
+            found = _find(tree, model_class, error["loc"])
+            try:
+                path = resolve_path(found.node.value, found.node.place.folder, error["ctx"]["builtin"])
+            except ValueError:
+                continue  # it stays as it is, and is refused below with the rest
+            _put(data, found.keys, path)
+    config, errors = _attempt(model_class, data, {})
+    if config is None:
+        raise PlacedError(_problems(tree, model_class, errors))
+    return config
+
+
+def format_errors(error: ConfigError, carets: bool = False) -> str:
+    """The text of the error; with `carets`, which are for a terminal, its source and a caret follow each line."""
+    if not (carets and isinstance(error, PlacedError)):
+        return str(error)
+    return "\n".join(line for p in error.problems for line in (str(p), p.place.caret()) if line)
+
+
+def to_yaml(config: BaseModel) -> str:
+    """The config with every default written out. Read again it gives an equal one."""
+    return _dump(config.model_dump(mode="json"), flow=False)
+
+
+def to_scalar(value: Any) -> str:
+    """A Python value as the right side of an override `key=value`, on one line. ConfigError where there is no such."""
+    if hasattr(value, "tolist"):  # NumPy's numbers and arrays
+        value = value.tolist()
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    try:
+        return _dump(value, flow=True).removesuffix("\n").removesuffix("\n...")
+    except yaml.representer.RepresenterError as error:
+        raise ConfigError(f"a config cannot hold {value!r}; give numbers, text, lists and dicts") from error
+
+
+def _dump(value: Any, flow: bool) -> str:
+    return yaml.dump(value, Dumper=_Dumper, default_flow_style=flow, sort_keys=False, allow_unicode=True, width=1e9)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what our reader would take for something else, and also what a reader of YAML 1.1 would."""
+
+    yaml_implicit_resolvers = {**yaml.SafeDumper.yaml_implicit_resolvers, **CORE_RESOLVERS}
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_float(self, value: float) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:float", _shown(value))
+
+
+    def represent_str(self, value: str) -> yaml.ScalarNode:
+        # left to itself, PyYAML writes some line breaks in a form that reads as a space
+        return self.represent_scalar("tag:yaml.org,2002:str", value, style=None if value.isprintable() else '"')
+
+
+_Dumper.add_representer(float, _Dumper.represent_float)
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
+# From pydantic's errors to lines of ours
+
+def _attempt(model_class: type[M], data: Any, context: dict[str, Any]) -> tuple[M | None, list[Any]]:
+    try:  # as JSON: there a list may become a tuple, and no number comes of a string
+        return model_class.model_validate_json(json.dumps(data), context=context), []
+    except ValidationError as error:
+        return None, list(error.errors(include_url=False))
+
+
+@dataclass
+class _Found:
+    """Where an error points: the nearest node, its keys from the root, the classes it and its section may be of."""
+
+    node: Node
+    keys: tuple[str | int, ...]
+    classes: list[type[BaseModel]]
+    parent_classes: list[type[BaseModel]]
+
+    @property
+    def path(self) -> str:
+        return _dotted(self.keys)
+
+
+def _find(tree: Node, model_class: type[BaseModel], loc: tuple[str | int, ...]) -> _Found:
+    """Follow pydantic's location. It also holds the `type` of a section that has several, and union members' names."""
+    node = tree
+    keys: list[str | int] = []
+    classes: list[type[BaseModel]] = [model_class]
+    parents = classes
+    for part in loc:
+        tagged = [c for c in classes if tag_of(c) == part]
+        if len(classes) > 1 and tagged:
+            classes = tagged
+        elif isinstance(node.value, dict) and part in node.value:
+            fields = [c.model_fields[str(part)] for c in classes if part in c.model_fields]
+            parents = classes
+            if fields:
+                classes = [section for field in fields for section in sections_in(field.annotation)]
+            node, keys = node.value[part], [*keys, part]
+        elif isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):
+            node, keys = node.value[part], [*keys, part]
+    return _Found(node, tuple(keys), classes, parents)
+
+
+def _put(data: Any, keys: tuple[str | int, ...], value: Any) -> None:
+    for key in keys[:-1]:
+        data = data[key]
+    data[keys[-1]] = value
+
+
+def _problems(tree: Node, model_class: type[BaseModel], errors: list[Any]) -> Iterator[Problem]:
+    expected: dict[tuple[str | int, ...], list[tuple[Any, _Found]]] = {}
+    for error in errors:
+        found = _find(tree, model_class, error["loc"])
+        kind = error["type"]
+        if kind == "extra_forbidden":
+            assert found.node.key_place is not None
+            yield Problem(found.node.key_place, _unknown_key(found, model_class))
+        elif kind == "missing":
+            name = error["loc"][-1]
+            field = next((c.model_fields[name] for c in found.classes if name in c.model_fields), None)
+            about = f"; it is the {field.description}" if field is not None and field.description else ""
+            yield Problem(found.node.place, f"missing key {name!r}{_in(found.keys)}{about}")
+        elif kind == "union_tag_not_found":
+            known = ", ".join(map(tag_of, found.classes))
+            yield Problem(found.node.place, f"missing key 'type'{_in(found.keys)}; known types: {known}")
+        elif kind == "union_tag_invalid":
+            given = found.node.value["type"]
+            yield Problem(given.place, _unknown_type(found.path, given.value, [tag_of(c) for c in found.classes]))
+        elif kind == "literal_error" and found.keys[-1:] == ("type",):
+            known_types = [tag_of(c) for c in found.parent_classes]
+            yield Problem(found.node.place, _unknown_type(_dotted(found.keys[:-1]), found.node.value, known_types))
+        elif kind in EXPECTED:
+            expected.setdefault(found.keys, []).append((error, found))
+        else:
+            ours = error.get("ctx", {}).get("error")  # the ValueError of a validator in a recipe or in schema.py
+            what = str(ours) if ours is not None else error["msg"].replace("Input should be", "expected")
+            yield Problem(found.node.place, f"{found.path}: {what}" if found.keys else what)
+    for together in expected.values():  # one line where each member of a union has an error of its own
+        yield _unexpected(together)
+
+
+def _unexpected(together: list[tuple[Any, _Found]]) -> Problem:
+    phrases, found = [], together[0][1]
+    for error, _ in together:
+        bounds = error.get("ctx", {}).items()
+        context = {key: f"{bound:g}" if isinstance(bound, float) else bound for key, bound in bounds}
+        phrases.append(EXPECTED[error["type"]].format(**context))
+    value = found.node.value
+    text = f"{found.path}: expected {' or '.join(dict.fromkeys(phrases))}, got {_shown(value)}"
+    kinds = {error["type"] for error, _ in together}
+    way_out = ""
+    if "bool_type" in kinds and str(value).lower() in {"yes", "y", "on", "1", "true", "no", "n", "off", "0", "false"}:
+        way_out = "; write " + ("true" if str(value).lower() in {"yes", "y", "on", "1", "true"} else "false")
+    elif kinds & {"int_type", "float_type"} and isinstance(value, str) and reads_as(value, "float"):
+        way_out = "; take the quotes away"
+    elif kinds & {"int_type", "int_from_float"} and isinstance(value, float) and value % 1 == 0 and abs(value) < 1e15:
+        way_out = f"; write {int(value)}"
+    elif "string_type" in kinds and isinstance(value, (int, float)):
+        way_out = "; put it in quotes"
+    elif kinds <= {"literal_error", "enum"} and isinstance(value, str):
+        options = re.findall(r"'([^']*)'", phrases[0])
+        way_out = "".join(f"; did you mean {near!r}?" for near in _near(value, options))
+    return Problem(found.node.place, text + way_out)
+
+
+def _unknown_type(path: str, given: Any, known: list[str]) -> str:
+    near = "".join(f"; did you mean {name!r}?" for name in _near(given, known)) if isinstance(given, str) else ""
+    return f"{path}: unknown type {_shown(given)}{near or ';'} known types: {', '.join(sorted(known))}"
+
+
+def _unknown_key(found: _Found, model_class: type[BaseModel]) -> str:
+    section, key = found.keys[:-1], str(found.keys[-1])
+    is_section = isinstance(found.node.value, Mapping)
+    text = f"unknown {'section' if is_section else 'key'} {key!r}{_in(section)}"
+    here = [name for c in found.parent_classes for name in c.model_fields]
+    all_paths = public_paths(model_class)
+    inside = re.sub(r"\[[0-9]+\]", "[]", _dotted(section))
+    kinds = [p.type for p in all_paths if p.path == (f"{inside}.{key}" if inside else key) and p.type]
+    if kinds and len(found.parent_classes) == 1:
+        return (f"{text} of type {tag_of(found.parent_classes[0])}; it belongs to type {' or '.join(kinds)}: "
+                f"leave it out, or on the command line give all of {inside}={{type: ...}}")
+    near = _suggestions(key, inside, here, [p.path for p in all_paths])
+    if is_section and found.node.place.line == 0 and (chain := _chain(found.node)):  # modle.hidden=64: the whole of it
+        near = difflib.get_close_matches(_dotted((*found.keys, *chain)), [p.path for p in all_paths], 1) or near
+    if near:
+        quoted = [repr(name) for name in near]
+        return f"{text}; did you mean {' or '.join([', '.join(quoted[:-1]), quoted[-1]] if quoted[1:] else quoted)}?"
+    return f"{text}; known: {', '.join(dict.fromkeys(here))}"
+
+
+def _suggestions(key: str, section: str, here: list[str], paths: list[str]) -> list[str]:
+    """Names near `key`: bare in the same section, dotted elsewhere; the surest kind of nearness wins."""
+    names = list(dict.fromkeys(name for path in paths for name in (*_prefixes(path), path)))
+    normal = key.lower().replace("-", "_")
+    spellings = [normal, SYNONYMS.get(normal, normal)]
+    for name in spellings:
+        if name in here:
+            return [name]
+    for name in spellings:
+        if elsewhere := [path for path in names if path.rpartition(".")[2] == name and "[]" not in path]:
+            return elsewhere[:3]
+    if near := _near(key, here):
+        return near
+    leaves = {path.rpartition(".")[2]: path for path in reversed(names) if "[]" not in path}
+    return [leaves.get(name, name) for name in difflib.get_close_matches(normal, [*leaves, *names], 1, 0.75)]
+
+
+def _prefixes(path: str) -> list[str]:
+    """The sections above a dotted path."""
+    return [path[:at] for at, c in enumerate(path) if c == "."]
+
+
+def _near(word: str, options: list[str]) -> list[str]:
+    lower = {option.lower(): option for option in options}
+    return [lower[name] for name in difflib.get_close_matches(word.lower(), list(lower), 1)]
+
+
+def _chain(node: Node) -> list[str]:
+    """The keys of nested sections that have one key each, as an override makes them."""
+    keys: list[str] = []
+    while isinstance(node.value, dict) and len(node.value) == 1:
+        [(key, node)] = node.value.items()
+        keys.append(key)
+    return keys
+
+
+def _dotted(keys: tuple[str | int, ...]) -> str:
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
+
+
+def _in(section: tuple[str | int, ...]) -> str:
+    return f" in {_dotted(section)}" if section else ""
+
+
+def _shown(value: Any) -> str:
+    """A value as a config would write it, cut where it is long."""
+    if isinstance(value, Mapping):
+        return "a section"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,61 @@
+"""What a run says to a person: lines on stderr and in train.log, and a bar where stderr is a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+
+class Console:
+    """say(line) prints a line and keeps it in the log; the bar, if there is one, stays below.
+
+    quiet: nothing but errors is printed; the log has it all. A bar is drawn on a terminal only (tqdm's disable=None).
+    """
+
+    def __init__(self, quiet: bool = False):
+        self.quiet = quiet
+        self._log: Any = None
+        self._early: list[str] = []    # said before there was a folder to keep it
+        self._bar: tqdm | None = None
+        self._moved = 0.0
+
+    def say(self, line: str) -> None:
+        if not self.quiet:
+            tqdm.write(line, file=sys.stderr)
+            sys.stderr.flush()
+        stamped = f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n"
+        if self._log is None:
+            self._early.append(stamped)
+        else:
+            self._log.write(stamped)
+            self._log.flush()
+
+    def open_log(self, path: Path) -> None:
+        """From now on lines are kept in `path`, with those that were said before."""
+        self._log = open(path, "a", encoding="utf-8", newline="\n")
+        self._log.writelines(self._early)
+        self._early.clear()
+
+    def start_bar(self, total: float, done: float, unit: str) -> None:
+        self._bar = tqdm(total=total, initial=done, unit=f" {unit}", unit_scale=True, file=sys.stderr, leave=False,
+                         disable=True if self.quiet else None, dynamic_ncols=True, smoothing=0.1)
+
+    def move_bar(self, done: float, text: str) -> None:
+        """Set the bar to `done`; call it as often as you like, it is drawn ten times a second."""
+        now = time.monotonic()
+        if self._bar is not None and not self._bar.disable and now - self._moved > 0.1:
+            self._moved = now
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None

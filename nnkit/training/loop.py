@@ -1,0 +1,264 @@
+"""The training loop: model → loss → backward → update, and what happens between two steps.
+
+`Trainer.train` is the loop itself. All a run needs in order to go on from where it stopped is in `Position`, the model,
+the optimizer and the generators; `save` writes it, `restore` reads it back, and the same bits come out as without a stop.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nnkit.autograd import RowGrad, no_grad
+from nnkit.errors import Diverged
+from nnkit.nn import Module
+from nnkit.optim import Optimizer
+from nnkit.optim.schedules import Schedule
+from nnkit.training.checkpoints import load_latest, save_checkpoint
+from nnkit.training.console import Console
+from nnkit.training.metrics import MetricsLog
+from nnkit.training.recipe import Recipe
+from nnkit.training.run_directory import RunDirectory
+from nnkit.training.schema import RunConfig
+from nnkit.training.signals import StopRequest
+
+LINE_EVERY = 30.0  # seconds between lines on the terminal where evaluations are rarer
+
+
+@dataclass
+class Mean:
+    """A loss averaged over items: batches count by their items, in float64."""
+
+    total: float = 0.0
+    count: float = 0.0
+
+    def add(self, total: float, count: float) -> None:
+        self.total += total
+        self.count += count
+
+    def take(self) -> float | None:
+        """The mean so far, None of nothing; and start anew."""
+        mean = self.total / self.count if self.count else None
+        self.total = self.count = 0.0
+        return mean
+
+
+class Stopwatch:
+    """Counts the seconds spent in steps; `paused` leaves out evaluating, saving and drawing."""
+
+    def __init__(self, seconds: float = 0.0):
+        self._before = seconds
+        self._since: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self._before + (time.perf_counter() - self._since if self._since is not None else 0.0)
+
+    def start(self) -> None:
+        self._since = time.perf_counter()
+
+    def stop(self) -> None:
+        self._before, self._since = self.seconds, None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        was_running = self._since is not None
+        self.stop()
+        try:
+            yield
+        finally:
+            if was_running:
+                self.start()
+
+
+@dataclass
+class Position:
+    """Where a run stands: everything but arrays and generators that the next step depends on."""
+
+    epoch: int = 0                # finished epochs
+    step_in_epoch: int = 0
+    step: int = 0
+    units: float = 0.0            # words or examples of this epoch so far
+    since_log: Mean = field(default_factory=Mean)
+    since_evaluation: Mean = field(default_factory=Mean)
+
+
+class Trainer:
+    """Trains a model by a recipe into a run directory."""
+
+    def __init__(self, recipe: Recipe, model: Module, optimizer: Optimizer, schedule: Schedule, config: RunConfig,
+                 run: RunDirectory, console: Console, on_log: Callable[[dict[str, Any]], Any] | None = None):
+        self.recipe, self.model, self.optimizer, self.schedule = recipe, model, optimizer, schedule
+        self.config, self.run, self.console, self.on_log = config, run, console, on_log
+        self.epochs = config.training.epochs
+        self.position = Position()
+        self.last_loss = math.nan
+        self.clock = Stopwatch()
+        self._line_at = time.monotonic()
+        self._saved_step: int | None = None
+
+    def train(self, metrics: MetricsLog, stop: StopRequest) -> None:
+        """Go on from the position to the last epoch, or to the step in which `stop` is asked for. Diverged on NaN."""
+        self.metrics = metrics
+        recipe, model, optimizer, position = self.recipe, self.model.train(), self.optimizer, self.position
+        self.clock.start()
+        with np.errstate(all="ignore"):  # what overflows is found in the loss, with better words
+            while position.epoch < self.epochs:
+                rng = np.random.default_rng([self.config.seed, 1, position.epoch])
+                for batch in recipe.batches(position.epoch, rng, position.step_in_epoch):
+                    optimizer.lr = self.schedule(self.progress())
+                    loss = recipe.loss(model, batch)    # model → loss
+                    value = self.finite(loss)
+                    optimizer.zero_grad()
+                    loss.backward()                     # backward
+                    optimizer.step()                    # update
+                    self.after_step(value, batch)
+                    if stop.signal is not None:
+                        self.clock.stop()
+                        return
+                position.epoch += 1
+                position.step_in_epoch, position.units = 0, 0.0
+                self.after_epoch()
+        self.clock.stop()
+        self.check_parameters()
+
+    def progress(self) -> float:
+        """The share of the training that is done, 0 to 1."""
+        within = min(1.0, self.position.units / self.recipe.units_per_epoch)
+        return (self.position.epoch + within) / self.epochs
+
+    def after_step(self, value: float, batch: Any) -> None:
+        position, every = self.position, self.config
+        total = value if self.recipe.loss_is_sum else value * batch.count
+        position.since_log.add(total, batch.count)
+        position.since_evaluation.add(total, batch.count)
+        position.step += 1
+        position.step_in_epoch += 1
+        position.units += batch.units
+        if every.log.every.is_due_at_step(position.step):
+            self.log()
+        if every.eval.every.is_due_at_step(position.step):
+            self.evaluate()
+        if every.save.every.is_due_at_step(position.step):
+            self.save()
+        self.console.move_bar(self.units_done(), f"loss {self.last_loss:.4f} lr {self.optimizer.lr:.4g}")
+
+    def after_epoch(self) -> None:
+        every = self.config
+        if every.log.every.is_due_at_epoch(self.position.epoch):
+            self.log()
+        if every.eval.every.is_due_at_epoch(self.position.epoch):
+            self.evaluate()
+        if every.save.every.is_due_at_epoch(self.position.epoch):
+            self.save()
+
+    def units_done(self) -> float:
+        return self.position.epoch * self.recipe.units_per_epoch + self.position.units
+
+    # Watching
+
+    def row(self, event: str, train_loss: float | None) -> dict[str, Any]:
+        epoch = self.position.epoch + (1 if self.position.step_in_epoch else 0)  # the one that is, or was just, trained
+        return {"event": event, "epoch": epoch, "step": self.position.step,
+                "seconds": round(self.clock.seconds, 3), "lr": self.optimizer.lr, "train_loss": train_loss}
+
+    def speed(self) -> float:
+        """Words or examples a second, over the whole training so far."""
+        return self.units_done() / self.clock.seconds if self.clock.seconds else 0.0
+
+    def log(self) -> None:
+        """A line of metrics.jsonl with the mean loss since the line before."""
+        row = self.row("train", self.position.since_log.take())
+        row[f"{self.recipe.unit}_per_second"] = round(self.speed())
+        self.last_loss = row["train_loss"] if row["train_loss"] is not None else math.nan
+        self.metrics.append(row)
+        if self.on_log is not None:
+            self.on_log(row)
+        if time.monotonic() - self._line_at > LINE_EVERY:
+            self.say_row(row)
+
+    def evaluate(self) -> None:
+        """Measure on held-out data with dropout off and without a graph."""
+        if self.position.since_log.count:
+            self.log()
+        row = self.row("eval", self.position.since_evaluation.take())
+        with self.clock.paused():
+            self.model.eval()
+            try:
+                with no_grad():
+                    row |= self.recipe.evaluate(self.model)
+            finally:
+                self.model.train()
+            self.metrics.append(row)
+            if self.on_log is not None:
+                self.on_log(row)
+            self.say_row(row)
+
+    def say_row(self, row: dict[str, Any]) -> None:
+        shown = [f"epoch {row['epoch']}/{self.epochs}", f"step {row['step']:,}"]
+        shown += [f"{key} {value:.4f}" for key, value in row.items() if key.endswith(("_loss", "_acc")) and value is not None]
+        shown += [f"lr {row['lr']:.4g}", f"{self.speed():,.0f} {self.recipe.unit}/s", f"{row['seconds']:.1f} s"]
+        self.console.say("   ".join(shown))
+        self._line_at = time.monotonic()
+
+    # Divergence
+
+    def finite(self, loss: Any) -> float:
+        """The loss as a number; Diverged, saying what broke and where the last good state is, if it is none."""
+        value = float(loss)
+        if not math.isfinite(value):
+            raise Diverged(self.diverged(f"train_loss is {value}"))
+        return value
+
+    def check_parameters(self) -> None:
+        """The last update may have broken what no loss has looked at since."""
+        if any(not np.isfinite(p.value).all() for p in self.model.parameters()):
+            raise Diverged(self.diverged("a parameter is not finite"))
+
+    def diverged(self, what: str) -> str:
+        names = [name for name, p in self.model.named_parameters() if not np.isfinite(p.value).all()]
+        squares = [float(np.sum(np.square(g.coalesce().values if isinstance(g, RowGrad) else g, dtype=np.float64)))
+                   for p in self.model.parameters() if (g := p.grad) is not None]
+        saved = (f"the last finite state is {self.run.path('checkpoints/last.npz')} (step {self._saved_step})"
+                 if self._saved_step is not None else "nothing was saved before")
+        return (f"step {self.position.step + 1}: {what} (lr {self.optimizer.lr:g}, last gradient norm "
+                f"{math.sqrt(sum(squares)):.3g}, first bad tensor: {names[0] if names else 'the loss itself'}); {saved}. "
+                f"Try a smaller optimizer.lr (now {self.config.optimizer.lr:g})")
+
+    # Saving
+
+    def save(self) -> None:
+        """Write checkpoints/last.npz: all that `restore` needs to go on to the bit."""
+        with self.clock.paused():
+            self.check_parameters()
+            arrays = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+            arrays |= {f"optimizer/{name}": value for name, value in self.optimizer.state_arrays().items()}
+            meta = {"position": asdict(self.position), "seconds": self.clock.seconds, "metrics_length": self.metrics.length,
+                    "generators": {name: g.bit_generator.state for name, g in self.model.named_generators()}}
+            save_checkpoint(self.run.path("checkpoints/last.npz"), arrays, meta)
+            self.run.commit_replacement()
+            self._saved_step = self.position.step
+
+    def restore(self) -> int:
+        """Take the state of the last checkpoint; returns the length of metrics.jsonl that goes with it."""
+        arrays, meta, _, notice = load_latest(self.run.path("checkpoints"), "last")
+        if notice:
+            self.console.say(notice)
+        part = {kind: {name.removeprefix(f"{kind}/"): a for name, a in arrays.items() if name.startswith(f"{kind}/")}
+                for kind in ("model", "optimizer")}
+        self.model.load_state_dict(part["model"])
+        self.optimizer.load_state_arrays(part["optimizer"])
+        for name, generator in self.model.named_generators():
+            generator.bit_generator.state = meta["generators"][name]
+        saved = meta["position"]
+        self.position = Position(**{**saved, "since_log": Mean(**saved["since_log"]),
+                                    "since_evaluation": Mean(**saved["since_evaluation"])})
+        self.clock = Stopwatch(meta["seconds"])
+        self._saved_step = self.position.step
+        return meta["metrics_length"]

@@ -1,0 +1,149 @@
+"""What a training measured, line by line: metrics.jsonl grows with it and is the truth, history.csv is derived.
+
+A line is an object of its own, so that a new metric in the middle of a run breaks nothing; a line counts once its
+newline is written, so that a process killed in the middle of one loses that line alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnkit.errors import DataError
+from nnkit.training.run_directory import plain, replacing
+
+FIRST_COLUMNS = ["epoch", "step", "seconds", "lr", "train_loss"]
+
+Points = tuple[np.ndarray, np.ndarray]  # float64 steps and float64 values, equally long
+
+
+class MetricsLog:
+    """metrics.jsonl, open for appending: one JSON object a line, on disk as soon as `append` returns.
+
+    keep: the length in bytes that a checkpoint remembers; a resumed run cuts off what came after it, and repeats it.
+    An unfinished last line is cut off in any case. `length` is the file's size in bytes.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], keep: int | None = None):
+        self._file = open(path, "a+b")
+        self._file.seek(0)
+        written = self._file.read(keep)  # None reads all; a file shorter than keep gives what it has
+        self.length = written.rfind(b"\n") + 1
+        self._file.truncate(self.length)
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Write one row. NumPy numbers are converted; NaN and infinity, which JSON does not know, become null."""
+        line = json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n"
+        self._file.write(line.encode("utf-8", "backslashreplace"))
+        self._file.flush()
+        self.length = self._file.tell()
+
+    def close(self) -> None:
+        """Close the file; again does nothing."""
+        self._file.close()
+
+    def __enter__(self) -> MetricsLog:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl, in order. An unfinished last line is left out.
+
+    DataError where the file is missing, and, with the line's number, where any other line is not a JSON object.
+    """
+    try:
+        lines = Path(path).read_bytes().split(b"\n")[:-1]  # after the last newline: nothing, or a line half written
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); has the run logged anything yet?") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}:{number}: not JSON ({error}); remove the line to read the others") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
+        rows.append(row)
+    return rows
+
+
+def write_history(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
+    """Write history.csv from the rows of metrics.jsonl, in one piece: a line for each evaluation and each epoch's end.
+
+    Columns: epoch, step, seconds, lr, train_loss, then the others in order of first appearance. A log line and an
+    evaluation of the same step share a line. Floats are written so that reading gives the same number; null is empty.
+    """
+    by_step: dict[Any, dict[str, Any]] = {}
+    evaluated: set[Any] = set()
+    for row in rows:
+        if row.get("event") not in ("train", "eval"):
+            continue
+        step = row.get("step")
+        merged = by_step.setdefault(step, {})
+        merged.update({key: value for key, value in plain(row).items() if value is not None or key not in merged})
+        if row["event"] == "eval":
+            evaluated.add(step)
+    ends = {merged.get("epoch"): step for step, merged in by_step.items()}  # the last step seen in each epoch
+    kept = [merged for step, merged in by_step.items() if step in evaluated or ends[merged.get("epoch")] == step]
+    columns = list(dict.fromkeys(FIRST_COLUMNS + [key for row in kept for key in row if key != "event"]))
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows([_cell(row.get(column)) for column in columns] for row in kept)
+    with replacing(path) as file:
+        file.write(text.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, (bool, list, dict)):
+        return json.dumps(value, ensure_ascii=False)
+    return "" if value is None else value  # the csv module writes floats by repr
+
+
+def measures(rows: list[dict[str, Any]]) -> dict[str, Points]:
+    """What there is to draw, by name: train_loss first, then what only evaluations measure (dev_loss, dev_acc ...)."""
+    logged = [row for row in rows if row.get("event") != "eval"]
+    evaluated = [row for row in rows if row.get("event") == "eval"]
+    # an evaluation's line repeats train_loss; it is needed only where nothing was logged between evaluations
+    train = points_of(logged, "train_loss")
+    found = {"train_loss": train if len(train[0]) else points_of(evaluated, "train_loss")}
+    known = {"event", *FIRST_COLUMNS, *(key for row in logged for key in row)}
+    for key in dict.fromkeys(key for row in evaluated for key in row):
+        if key not in known and not key.endswith("_per_second"):
+            found[key] = points_of(evaluated, key)
+    return {key: points for key, points in found.items() if len(points[0])}
+
+
+def points_of(rows: list[dict[str, Any]], key: str) -> Points:
+    """The steps at which `key` was a finite number, and its values there; not those that no axis can be laid around."""
+    pairs = [(row["step"], row[key]) for row in rows if is_number(row.get(key)) and is_number(row.get("step"))]
+    table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    table = table[np.abs(table[:, 1]) < 1e100]
+    return table[:, 0], table[:, 1]
+
+
+def thinned(points: Points, most: int) -> Points:
+    """At most `most` points, each the average of as many neighbours as it takes."""
+    size = len(points[0])
+    if size <= most:
+        return points
+    starts = np.linspace(0, size, most, endpoint=False).astype(int)
+    counts = np.diff(starts, append=size)
+    steps, values = (np.add.reduceat(column, starts) / counts for column in points)
+    return steps, values
+
+
+def is_number(value: Any) -> bool:
+    """A finite number, as JSON gives them; True and False are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,136 @@
+"""Recipe: a whole task in one file. What the training loop asks of it stands here, and nothing else is asked."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnkit.autograd import Tensor
+from nnkit.errors import ConfigError
+from nnkit.nn import Module
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nnkit.training.schema import RunConfig
+
+SHIPPED = ("recipes", "configs")
+
+
+class Recipe:
+    """Base class. A recipe file defines one subclass; the trainer makes one object of it for a run.
+
+    Config: the pydantic class of the config. unit: what speed is counted in, "words" or "examples".
+    loss_is_sum: whether `loss` is the sum over a batch's items (as word2vec has it) or their mean.
+    A batch is any object with `count`, the items its loss is about, and `units`, the words or examples it accounts for
+    (their sum over an epoch is `units_per_epoch`).
+    """
+
+    Config: type[RunConfig]
+    unit = "examples"
+    loss_is_sum = False
+    units_per_epoch: float
+
+    def __init__(self, config: Any):
+        """Load the data. DataError for what is wrong with it."""
+        self.config = config
+
+    def build(self, rng: np.random.Generator) -> Module:
+        """A new model with its first parameters drawn from rng."""
+        raise NotImplementedError
+
+    def batches(self, epoch: int, rng: np.random.Generator, start: int = 0) -> Iterator[Any]:
+        """The batches of an epoch, from number `start` on; the same ones for the same generator."""
+        raise NotImplementedError
+
+    def loss(self, model: Any, batch: Any) -> Tensor:
+        """model → loss: a single number"""
+        raise NotImplementedError
+
+    def evaluate(self, model: Any) -> dict[str, float]:
+        """Measures on data held out, `dev_...`; the model is in evaluation mode. Nothing where there is none."""
+        return {}
+
+    def facts(self) -> dict[str, Any]:
+        """What there is to say of the data; goes into run.json as it is."""
+        return {}
+
+    def summary(self) -> str:
+        """The same in one line, for the terminal."""
+        return ""
+
+    def export(self, model: Any, path: Callable[[str], Path]) -> None:
+        """Write what others can use: path("vectors.vec") is where a file of that name belongs."""
+
+    def report(self, model: Any) -> list[str]:
+        """Lines for a person at the end of a run."""
+        return []
+
+
+def find_recipe(name: str, base: Path) -> Path:
+    """The file that `recipe: name` means in a config of folder `base`: a path to a .py file, or the name of one of ours.
+
+    ConfigError where there is none, with what there is.
+    """
+    if name.endswith(".py") or "/" in name:
+        path = (base / name).resolve()
+        if path.is_file():
+            return path
+        raise ConfigError(f"no recipe at {path}; a path is relative to the config file")
+    folder = shipped_folder("recipes")
+    path = folder / f"{name}.py"
+    if path.is_file():
+        return path
+    known = ", ".join(sorted(p.stem for p in folder.glob("*.py")))
+    raise ConfigError(f"no recipe {name!r} ships with nnkit; there are {known}, or give the path of a .py file")
+
+
+def shipped_folder(kind: str) -> Path:
+    """recipes/ or configs/: beside nnkit/ in a checkout, inside the package in an installed wheel."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_shipped" / kind
+    return installed if installed.is_dir() else package.parent / kind
+
+
+def load_recipe(path: Path) -> type[Recipe]:
+    """Run a recipe file and return the one subclass of Recipe that it defines.
+
+    Files beside it can be imported by it, and only while it is loaded. ConfigError names the file and the line of an error.
+    """
+    name = f"nnkit_recipe_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pydantic looks up the annotations of a class in its module
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ConfigError(f"{path}:{_line_of(error, path)}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(path.parent))
+    found = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Recipe) and c.__module__ == name]
+    if len(found) != 1:
+        raise ConfigError(f"{path}: expected one class that extends nnkit.training.Recipe, found {len(found)}")
+    return found[0]
+
+
+def local_files(path: Path) -> list[Path]:
+    """The recipe file and the modules it imported from its own folder: what a run must keep to be repeated."""
+    beside = {Path(f).resolve() for m in list(sys.modules.values()) if (f := getattr(m, "__file__", None))}
+    return [path] + sorted(f for f in beside if f.parent == path.parent and f != path and f.name != "__init__.py")
+
+
+def _line_of(error: BaseException, path: Path) -> int:
+    """The last line of `path` that the error passed through."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return error.lineno or 1
+    line, trace = 1, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

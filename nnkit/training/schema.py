@@ -1,0 +1,229 @@
+"""What a config is made of: the classes that recipes build on, and a walk over the keys they have.
+
+A recipe's config is a `RunConfig` with sections of its own. Every field has a default (only `recipe` must be given),
+its bounds, and a description: the one line of help that people get to see.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import reprlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationInfo, field_validator
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+# A validation context {LOCATE_PATHS: True} makes every path report its location, as an error of this type.
+LOCATE_PATHS = "locate_paths"
+
+
+class Section(BaseModel):
+    """Base class of all sections. No key but its fields, no value of another type, no infinity, no change later."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False,
+                              ser_json_inf_nan="constants", protected_namespaces=())
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How often something is due: every `count` steps or epochs. `str()` is how a config writes it."""
+
+    count: int
+    unit: Literal["step", "epoch"]
+
+    @classmethod
+    def parse(cls, text: Any) -> Interval:
+        """"100 steps", "1 epoch". ValueError for anything else."""
+        if isinstance(text, Interval):
+            return text
+        match = re.fullmatch(r"\s*([0-9]{1,18})\s+(step|epoch)s?\s*", text) if isinstance(text, str) else None
+        if match is None or int(match[1]) == 0:
+            raise ValueError(f"expected an interval such as '100 steps' or '1 epoch', got {reprlib.repr(text)}")
+        return cls(int(match[1]), "step" if match[2] == "step" else "epoch")
+
+    def is_due_at_step(self, step: int) -> bool:
+        """After `step` steps of the whole training."""
+        return self.unit == "step" and step % self.count == 0
+
+    def is_due_at_epoch(self, epoch: int) -> bool:
+        """After `epoch` epochs."""
+        return self.unit == "epoch" and epoch % self.count == 0
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.unit}{'' if self.count == 1 else 's'}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(str))
+
+
+def resolve_path(text: str, folder: Path, builtin: bool = False) -> str:
+    """The absolute, normalised path that `text` means in a config of `folder`. ValueError where it means none.
+
+    `$NNKIT_DATA/` at its start is replaced from the environment; `~` and other variables are not special.
+    `builtin:NAME` is kept as it is where `builtin` allows it. Whether there is such a file, those say who open it.
+    """
+    if text.startswith("builtin:"):
+        if not builtin:
+            raise ValueError(f"expected the path of a file, got {text[:60]!r}; no builtin fits here")
+        if text == "builtin:":
+            raise ValueError("expected a name after 'builtin:'")
+        return text
+    if not text or "\0" in text:
+        raise ValueError(f"expected the path of a file, got {text[:60]!r}")
+    if text.startswith("$NNKIT_DATA/"):
+        data = os.environ.get("NNKIT_DATA")
+        if not data:
+            raise ValueError("$NNKIT_DATA is not set; set it to the folder of your data, or write the path itself")
+        return os.path.abspath(os.path.join(data, text.removeprefix("$NNKIT_DATA/")))
+    return os.path.abspath(os.path.join(folder, text))
+
+
+def _validate_path(text: str, info: ValidationInfo, builtin: bool) -> str:
+    # Only who read the config knows in which file a value stood: it asks where the paths are, and resolves them itself.
+    if info.context and info.context.get(LOCATE_PATHS):
+        raise PydanticCustomError(LOCATE_PATHS, "a path", {"builtin": builtin})
+    return resolve_path(text, Path.cwd(), builtin)
+
+
+def _data_source(text: str, info: ValidationInfo) -> str:
+    return _validate_path(text, info, builtin=True)
+
+
+def _data_path(text: str, info: ValidationInfo) -> str:
+    return _validate_path(text, info, builtin=False)
+
+
+DataSource = Annotated[str, AfterValidator(_data_source)]
+"""`builtin:NAME`, or a path; it becomes absolute, from its config file's folder, or an override's current one."""
+
+DataPath = Annotated[str, AfterValidator(_data_path)]
+"""A path, as in DataSource, and no builtin."""
+
+
+class LogConfig(Section):
+    """How often a line is written to metrics.jsonl."""
+
+    every: Interval = Field(default=Interval(100, "step"), description="how often the mean loss is written down")
+
+
+class EvalConfig(Section):
+    """How often the model is measured."""
+
+    every: Interval = Field(default=Interval(1, "epoch"), description="how often held-out data is measured")
+
+
+class SaveConfig(Section):
+    """How often the state is saved."""
+
+    every: Interval = Field(default=Interval(1, "epoch"), description="how often a checkpoint is written")
+
+
+class TrainingConfig(Section):
+    """How long to train; recipes add the shape of a step."""
+
+    epochs: int = Field(default=5, ge=1, description="passes over the data")
+    blas_threads: int | None = Field(default=None, ge=1, description="threads of a matrix product; null: all there are")
+
+
+class SGDConfig(Section):
+    """nnkit.optim.SGD."""
+
+    type: Literal["SGD"] = Field(default="SGD", description="stochastic gradient descent")
+    lr: float = Field(default=0.025, gt=0, description="learning rate: the length of a step")
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="share of the last update that goes on")
+    nesterov: bool = Field(default=False, description="look ahead along the momentum")
+    weight_decay: float = Field(default=0.0, ge=0, description="pull of every weight towards zero")
+
+    @field_validator("nesterov")
+    @classmethod
+    def _needs_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
+        if nesterov and info.data.get("momentum") == 0:  # absent where momentum has a mistake of its own
+            raise ValueError("true needs a momentum above 0; set momentum, 0.9 for instance")
+        return nesterov
+
+
+class ConstantSchedule(Section):
+    """The learning rate stays as it is."""
+
+    type: Literal["constant"] = Field(default="constant", description="the learning rate stays as it is")
+
+
+class LinearSchedule(Section):
+    """The learning rate goes to `end` in a straight line."""
+
+    type: Literal["linear"] = Field(default="linear", description="the learning rate goes to `end` in a straight line")
+    end: float = Field(default=1e-4, ge=0, description="learning rate at the end of the training")
+
+
+ScheduleConfig = Annotated[ConstantSchedule | LinearSchedule, Field(discriminator="type")]
+
+
+class RunConfig(Section):
+    """What every recipe has. A recipe's Config extends it with `data`, `model` and its own forms of these sections."""
+
+    recipe: str = Field(min_length=1, description="name of a recipe of nnkit, or the path of a .py file")
+    name: str | None = Field(default=None, description="the run's folder is runs/NAME-001; null: the config's name")
+    seed: int = Field(default=1, ge=0, description="start of all random numbers")
+    training: TrainingConfig = Field(default=TrainingConfig(), description="how long to train")
+    optimizer: SGDConfig = Field(default=SGDConfig(), description="the update")
+    schedule: ScheduleConfig = Field(default=ConstantSchedule(), description="the learning rate over time")
+    log: LogConfig = Field(default=LogConfig(), description="what is written down")
+    eval: EvalConfig = Field(default=EvalConfig(), description="what is measured")
+    save: SaveConfig = Field(default=SaveConfig(), description="what is kept")
+
+
+# The keys of a config class
+
+@dataclass(frozen=True)
+class PublicPath:
+    """One key. `type` is that of its section where the section has several, as in schedule.end of type linear."""
+
+    path: str
+    default: Any
+    help: str
+    required: bool = False
+    type: str = ""
+
+
+def public_paths(model_class: type[BaseModel]) -> list[PublicPath]:
+    """Every key a config of this class can have, dotted, in the order of the fields; `[]` is an item of a list."""
+    return list(_walk(model_class, None, "", "", ()))
+
+
+def _walk(model: type[BaseModel], instance: BaseModel | None, prefix: str, variant: str,
+          above: tuple[type[BaseModel], ...]) -> Iterator[PublicPath]:
+    for name, field in model.model_fields.items():
+        required = instance is None and field.is_required()
+        default: Any = None
+        if not required:
+            default = field.get_default(call_default_factory=True) if instance is None else getattr(instance, name)
+        sections = [s for s in sections_in(field.annotation) if s not in above]  # a layer may hold layers
+        is_section = bool(sections) and (default is None or isinstance(default, BaseModel))
+        if not is_section:
+            yield PublicPath(prefix + name, default, field.description or "", required, variant)
+        for section in sections:
+            own = default if type(default) is section else None
+            tag = tag_of(section) if len(sections) > 1 else variant
+            yield from _walk(section, own, f"{prefix}{name}{'.' if is_section else '[].'}", tag, (*above, section))
+
+
+def sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """The section classes that a value of this annotation may be made of, inside unions, lists and dicts too."""
+    annotation = getattr(annotation, "__value__", annotation)  # of a `type X = ...` statement
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    arguments = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
+    return [section for argument in arguments for section in sections_in(argument)]
+
+
+def tag_of(section: type[BaseModel]) -> str:
+    """What `type:` must be for this section; "" where it has no such key."""
+    field = section.model_fields.get("type")
+    tags = get_args(field.annotation) if field is not None and get_origin(field.annotation) is Literal else ()
+    return str(tags[0]) if tags else ""

@@ -1,0 +1,210 @@
+"""A run from its config to its last file: `fit` starts one, `resume` goes on with one that stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from nnkit.errors import ConfigError, DataError, UserError
+from nnkit.nn import Module
+from nnkit.optim import SGD, schedules
+from nnkit.training import config as configs
+from nnkit.training.console import Console
+from nnkit.training.loop import Trainer
+from nnkit.training.metrics import MetricsLog, read_metrics, write_history
+from nnkit.training.plots import safe_plot
+from nnkit.training.recipe import Recipe, find_recipe, load_recipe, local_files
+from nnkit.training.run_directory import RunDirectory, plain, replacing
+from nnkit.training.schema import RunConfig
+from nnkit.training.signals import StopRequest
+from nnkit.training.yaml_tree import Node, PlacedError, Problem
+
+MAY_CHANGE = ("training.epochs", "log.", "save.", "eval.every")  # on resume: what does not change the past
+
+
+@dataclass
+class Run:
+    """What `fit` and `resume` return. exit_code: 0, or 130/143 where a signal ended the run early (it can be resumed)."""
+
+    directory: RunDirectory
+    recipe: Recipe
+    model: Module
+    exit_code: int
+
+    @property
+    def path(self) -> Path:
+        return self.directory.folder
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl."""
+        return read_metrics(self.directory.path("metrics.jsonl"))
+
+
+def fit(config: str | os.PathLike[str], overrides: Sequence[str] | dict[str, Any] = (), *,
+        out: str | os.PathLike[str] | None = None, force: bool = False, quiet: bool = False, on_log: Callable[[dict[str, Any]], Any] | None = None) -> Run:
+    """Train by a config file into a new run directory.
+
+    overrides: ["optimizer.lr=0.1"] or {"optimizer.lr": 0.1}. out: the run's folder, in place of runs/NAME-001. on_log is
+    called with every row of metrics.jsonl. ConfigError, DataError, Diverged and other UserErrors as the commands have them.
+    """
+    if isinstance(overrides, dict):
+        overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]  # JSON is YAML
+    path = Path(config)
+    tree = configs.read_tree(path, overrides)
+    recipe_path = recipe_file(tree)
+    recipe_class = load_recipe(recipe_path)
+    settings = configs.validate(tree, recipe_class.Config)
+    console = Console(quiet)
+    run = RunDirectory.create(settings.name or path.stem, out=out, force=force)
+    try:
+        code = keep_code(run, recipe_path)
+        run.path("config.source.yaml").write_bytes(path.read_bytes())
+        with replacing(run.path("config.yaml")) as file:
+            file.write(configs.to_yaml(settings.model_copy(update={"recipe": code})).encode())
+        return _train(run, recipe_class, settings, console, on_log, resumed=False)
+    except BaseException as error:
+        console.close()
+        if run.path("metrics.jsonl").exists():
+            _record_failure(run, error)
+        else:  # it never began: a mistake in the config or the data leaves no folder behind
+            shutil.rmtree(run.folder, ignore_errors=True)
+        run.abandon()
+        raise
+    finally:
+        console.close()
+
+
+def resume(name: str | os.PathLike[str], overrides: Sequence[str] = (), *, quiet: bool = False,
+           on_log: Callable[[dict[str, Any]], Any] | None = None) -> Run:
+    """Go on with a run where its last checkpoint stands; it ends with the bits it would have without the stop.
+
+    The config is the run's own. ConfigError for an override that would change the past, UserError where the run has no
+    checkpoint, is finished, or its data changed.
+    """
+    run = RunDirectory.open(name)
+    for override in overrides:
+        if not override.lstrip("-").startswith(MAY_CHANGE):
+            raise ConfigError(f"command line: {override}: a resumed run keeps its config; what may change is "
+                              f"{', '.join(key.rstrip('.') for key in MAY_CHANGE)}; for anything else start a new run")
+    run.check_writable()
+    tree = configs.read_tree(run.path("config.yaml"), overrides)
+    recipe_class = load_recipe(recipe_file(tree))
+    settings = configs.validate(tree, recipe_class.Config)
+    console = Console(quiet)
+    try:
+        return _train(run, recipe_class, settings, console, on_log, resumed=True)
+    except BaseException as error:
+        _record_failure(run, error)
+        raise
+    finally:
+        console.close()
+
+
+def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, console: Console,
+           on_log: Callable[[dict[str, Any]], Any] | None, resumed: bool) -> Run:
+    console.open_log(run.path("train.log"))
+    with threadpool_limits(settings.training.blas_threads, user_api="blas"):
+        console.say(f"nnkit {nnkit_version()}   seed {settings.seed}   run {run}")
+        recipe = recipe_class(settings)
+        console.say(f"data    {recipe.summary()}")
+        model = recipe.build(np.random.default_rng([settings.seed, 0]))
+        sizes = [p.value.size for p in model.parameters()]
+        console.say(f"model   {model!r}: {sum(sizes):,} parameters")
+        optimizer = SGD(model.parameters(), **settings.optimizer.model_dump(exclude={"type"}))
+        schedule = make_schedule(settings)
+        facts = recipe.facts()
+        metrics_path = run.path("metrics.jsonl")
+        trainer = Trainer(recipe, model, optimizer, schedule, settings, run, console, on_log)
+        keep = 0
+        if resumed:
+            if run.read_run().get("data") != plain(facts):
+                raise DataError(f"{run}: the data is not what it was when this run started (see \"data\" in its run.json); "
+                                "start a new run")
+            keep = trainer.restore()
+            if trainer.position.epoch >= trainer.epochs:
+                raise UserError(f"{run} has all its {trainer.epochs} epochs; to train on, add training.epochs=N with a larger N")
+            console.say(f"resume  from step {trainer.position.step:,}")
+        run.update_run(status="running", seed=settings.seed, argv=sys.argv[1:], data=facts, **environment())
+        with MetricsLog(metrics_path, keep) as metrics, StopRequest(console.say) as stop:
+            console.start_bar(trainer.epochs * recipe.units_per_epoch, trainer.units_done(), recipe.unit)
+            trainer.train(metrics, stop)
+            finish(run, recipe, model, trainer, console, stop)
+    return Run(run, recipe, model, stop.exit_code)
+
+
+def finish(run: RunDirectory, recipe: Recipe, model: Module, trainer: Trainer, console: Console, stop: StopRequest) -> None:
+    """Save, export, draw, and say what came out; after a signal, too."""
+    trainer.save()
+    model.eval()
+    recipe.export(model, run.path)
+    write_history(read_metrics(run.path("metrics.jsonl")), run.path("history.csv"))
+    hint = safe_plot(run.folder)
+    status = "finished" if stop.signal is None else "interrupted"
+    run.update_run(status=status, seconds=round(trainer.clock.seconds, 3), step=trainer.position.step,
+                   **{f"{recipe.unit}_per_second": round(trainer.speed())})
+    for line in recipe.report(model):
+        console.say(line)
+    console.say(f"{status}   {trainer.position.step:,} steps, {trainer.speed():,.0f} {recipe.unit}/s   "
+                f"{hint or 'picture ' + str(run.path('loss.png'))}")
+    if stop.signal is not None:
+        console.say(f"resume  nnkit train --resume {run}")
+
+
+def recipe_file(tree: Node) -> Path:
+    """The file that the config's `recipe` names; the error has its place."""
+    name, place = configs.recipe_of(tree)
+    try:
+        return find_recipe(name, place.folder)
+    except ConfigError as error:
+        raise PlacedError([Problem(place, f"recipe: {error}")]) from None
+
+
+def keep_code(run: RunDirectory, recipe_path: Path) -> str:
+    """Copy the recipe and what it imported from its folder to code/; returns its path as config.yaml is to name it."""
+    run.path("code").mkdir()
+    for file in local_files(recipe_path):
+        shutil.copyfile(file, run.path("code") / file.name)
+    return f"code/{recipe_path.name}"
+
+
+def make_schedule(settings: RunConfig) -> schedules.Schedule:
+    if settings.schedule.type == "linear":
+        return schedules.linear(settings.optimizer.lr, settings.schedule.end)
+    return schedules.constant(settings.optimizer.lr)
+
+
+def environment() -> dict[str, Any]:
+    """The versions and threads that a result may depend on."""
+    blas = [{"library": pool.get("internal_api"), "version": pool.get("version"), "threads": pool.get("num_threads"),
+             "kernel": pool.get("architecture")} for pool in threadpool_info() if pool.get("user_api") == "blas"]
+    return {"nnkit": nnkit_version(), "python": platform.python_version(), "numpy": np.__version__,
+            "platform": platform.platform(), "blas": blas}
+
+
+def nnkit_version() -> str:
+    try:
+        return version("nnkit")
+    except PackageNotFoundError:  # a checkout on the path that was never installed
+        return "(not installed)"
+
+
+def _record_failure(run: RunDirectory, error: BaseException) -> None:
+    status = {3: "diverged"}.get(getattr(error, "exit_code", 1), "failed")
+    if isinstance(error, KeyboardInterrupt):
+        status = "interrupted"
+    try:
+        run.update_run(status=status, error=str(error) or type(error).__name__)
+    except (UserError, OSError):
+        pass  # what went wrong first is what the user must hear

@@ -1,0 +1,42 @@
+"""Ctrl-C and SIGTERM: the first asks the loop to finish its step and save; a second Ctrl-C stops at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+
+class StopRequest:
+    """`with StopRequest(say) as stop:` signals set `stop.signal` (None until then); afterwards the old handlers are back.
+
+    In a thread other than the main one Python delivers no signals, and this does nothing.
+    """
+
+    def __init__(self, say: Callable[[str], Any]):
+        self.signal: int | None = None
+        self._say = say
+        self._old: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._old[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+        self._say(f"{signal.Signals(number).name}: finishing this step and saving; once more to stop at once")
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell expects of a program ended by this signal: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.signal if self.signal is not None else 0

@@ -1,0 +1,187 @@
+"""Word vectors by skip-gram with negative sampling (Mikolov et al., 2013): σ(W_w · C_c), as the graph it is.
+
+Words that stand near each other are pulled together, words drawn at random are pushed apart. What makes it quick is the
+shape of a batch. A block is a run of consecutive words, and one matrix product gives the score of every word of the
+block with every word near the block and with a few negatives that the block shares; weights then say which of these
+scores are pairs. No list of pairs is ever made.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from nnkit import losses, nn
+from nnkit.data import load_corpus
+from nnkit.training import DataSource, EvalConfig, Recipe, RunConfig, Section, SGDConfig, TrainingConfig
+from nnkit.vectors import WordVectors
+
+SHUFFLED_WORDS = 1_000_000  # blocks are shuffled over so many words of the text, or over all of it
+
+
+class Data(Section):
+    train: DataSource = Field("builtin:python-docs", description="text, one sentence a line (.txt, .gz, .bz2), or a builtin")
+    min_count: int = Field(5, ge=1, description="words seen less often are left out")
+    max_size: int | None = Field(None, ge=2, description="keep only so many of the most frequent words")
+    subsample: float = Field(1e-3, ge=0, description="words more frequent than this share are thinned out; 0: none are")
+    errors: str = Field("strict", pattern="^(strict|replace|ignore)$", description="what to do about bytes that are not UTF-8")
+
+
+class Model(Section):
+    dim: int = Field(100, ge=1, description="numbers in a vector")
+    window: int = Field(5, ge=1, description="how far a context word may be; drawn from 1 to this for every word")
+    negatives: int = Field(5, ge=1, description="random words against every true pair")
+    power: float = Field(0.75, ge=0, description="negatives are drawn in proportion to count ** power")
+
+
+class Training(TrainingConfig):
+    blocks: int = Field(16, ge=1, description="blocks in a step, from all over the text")
+    block_length: int = Field(32, ge=1, description="words in a block")
+    shared_negatives: int = Field(32, ge=1, description="random words a block shares, weighted to count as `negatives`")
+
+
+class Evaluation(EvalConfig):
+    probes: list[str] | None = Field(None, description="words whose neighbours are shown at the end; null: some frequent ones")
+
+
+class Config(RunConfig):
+    data: Data = Field(Data(), description="the text")
+    model: Model = Field(Model(), description="the two tables of vectors, and what a pair is")
+    training: Training = Field(Training(), description="epochs and the shape of a step")
+    optimizer: SGDConfig = Field(SGDConfig(lr=0.025), description="the update")
+    eval: Evaluation = Field(Evaluation(), description="what is shown")
+
+
+class TwoTables(nn.Module):
+    """A vector for each word as the centre of a window, and one as a context; the first are the result.
+
+    As in word2vec, the first table starts uniform in ±0.5/dim and the second at zero.
+    """
+
+    def __init__(self, n_words, dim, rng):
+        self.words = nn.Embedding(n_words, dim, rng=rng)
+        self.contexts = nn.Embedding(n_words, dim, rng=rng)
+        self.words.weight = nn.init.uniform((n_words, dim), 0.5 / dim, rng)
+        self.contexts.weight = nn.init.zeros((n_words, dim))
+
+
+@dataclass
+class Batch:
+    """B blocks of L words, M = L + 2 · window columns of text and K negatives."""
+
+    centres: np.ndarray   # (B, L) ids
+    columns: np.ndarray   # (B, M + K) ids: the text around the block, then its negatives
+    labels: np.ndarray    # (B, L, M + K): 1 in the columns of text, 0 in the negatives
+    weights: np.ndarray   # (B, L, M + K): 1 where column is in the word's window, its share of a negative, 0 elsewhere
+    count: int            # pairs of a word and a true context
+    units: float          # words of the text that this batch accounts for
+
+
+class SGNS(Recipe):
+    Config = Config
+    unit = "words"
+    loss_is_sum = True    # a pair's step is lr · gradient, whatever the size of the batch: sums, as word2vec has it
+
+    def __init__(self, config):
+        super().__init__(config)
+        data = config.data
+        self.corpus = load_corpus(data.train, data.min_count, data.max_size, data.errors)
+        self.units_per_epoch = len(self.corpus.ids)
+        counts = self.corpus.vocabulary.counts
+        frequency = counts / counts.sum()
+        # word2vec's rule: a word of frequency f is kept with probability sqrt(t / f) + t / f
+        t = data.subsample
+        self.keep = np.sqrt(t / frequency) + t / frequency if t else np.ones(len(counts))
+        self.noise = np.cumsum(counts.astype(np.float64) ** config.model.power)
+        self.noise /= self.noise[-1]
+        self.make_weights()
+
+    def make_weights(self):
+        """Rows of weights for every word a block can hold: its pairs to the left and right (0..w each), its place (0..L-1)."""
+        w, L, K = self.config.model.window, self.config.training.block_length, self.config.training.shared_negatives
+        left, right, place = np.ogrid[:w + 1, :w + 1, :L]
+        distance = np.arange(L + 2 * w) - (np.arange(L)[:, None] + w)               # (L, M)
+        band = (distance != 0) & (-left[..., None] <= distance) & (distance <= right[..., None])
+        shares = np.broadcast_to((left + right + 0 * place)[..., None] * (self.config.model.negatives / K), (w + 1, w + 1, L, K))
+        self.weights = np.concatenate([band, shares], axis=-1).astype(np.float32).reshape(-1, L + 2 * w + K)
+        self.labels = np.concatenate([np.ones(L + 2 * w, np.float32), np.zeros(K, np.float32)])
+
+    def build(self, rng):
+        return TwoTables(len(self.corpus.vocabulary), self.config.model.dim, rng)
+
+    def loss(self, model, batch):
+        words = model.words(batch.centres)                # (blocks, length, dim)
+        contexts = model.contexts(batch.columns)          # (blocks, length + 2 · window + shared, dim)
+        scores = words @ contexts.mT                      # every dot product of a block at once
+        return losses.binary_cross_entropy_with_logits(scores, batch.labels, weights=batch.weights, reduction="sum")
+
+    def batches(self, epoch, rng, start=0):
+        for first in range(0, len(self.corpus.ids), SHUFFLED_WORDS):
+            part = slice(first, first + SHUFFLED_WORDS)
+            steps = self.steps(self.corpus.ids[part], self.corpus.sentences[part], rng, start)
+            start = yield from steps
+
+    def steps(self, ids, sentences, rng, start):
+        """The batches of one part of the text, without the first `start`; returns how many of those are still to skip."""
+        w, L, K, B = (self.config.model.window, self.config.training.block_length,
+                      self.config.training.shared_negatives, self.config.training.blocks)
+        raw_words = len(ids)
+        kept = rng.random(raw_words) < self.keep[ids]     # thin out first: windows then reach over what was removed
+        ids, sentences = ids[kept], sentences[kept]
+        n_steps = max(1, -(-len(ids) // (B * L)))
+        size = n_steps * B * L                            # nothing is dropped: the last blocks are filled with pairs of no weight
+        reach = rng.integers(1, w + 1, size)              # half the window of each word
+        before, after = distances_to_edges(sentences)
+        left, right = np.zeros(size, np.intp), np.zeros(size, np.intp)
+        np.minimum(reach[:len(ids)], before, out=left[:len(ids)])
+        np.minimum(reach[:len(ids)], after, out=right[:len(ids)])
+        row = (left * (w + 1) + right) * L + np.arange(size) % L
+        padded = np.zeros(size + 2 * w, np.intp)
+        padded[w:w + len(ids)] = ids
+        # blocks from all over: a word repeated in one article would be summed a hundred times in one step
+        order = rng.permutation(n_steps * B)
+        negatives = np.searchsorted(self.noise, rng.random((n_steps * B, K)))
+        labels = np.broadcast_to(self.labels, (B, L, L + 2 * w + K))
+        pairs = (left + right).reshape(-1, L).sum(1)
+        for step in range(start, n_steps):
+            blocks = order[step * B:(step + 1) * B]
+            places = blocks[:, None] * L + np.arange(L + 2 * w)
+            columns = np.concatenate([padded[places], negatives[blocks]], axis=1)
+            weights = np.take(self.weights, row[places[:, :L]], axis=0)
+            yield Batch(columns[:, w:w + L], columns, labels, weights, int(pairs[blocks].sum()), raw_words / n_steps)
+        return max(0, start - n_steps)
+
+    def facts(self):
+        return {"tokens": self.corpus.raw_tokens, "kept_tokens": len(self.corpus.ids),
+                "vocabulary": len(self.corpus.vocabulary), **self.corpus.description}
+
+    def summary(self):
+        thinned = 1 - self.keep.clip(max=1) @ self.corpus.vocabulary.counts / len(self.corpus.ids)
+        return (f"{self.config.data.train}   {self.corpus.raw_tokens:,} tokens, {len(self.corpus.vocabulary):,} words seen "
+                f"{self.config.data.min_count} times or more, subsampling leaves out {thinned:.0%}")
+
+    def vectors(self, model):
+        return WordVectors(self.corpus.vocabulary.words, model.words.weight.value)
+
+    def export(self, model, path):
+        self.vectors(model).save_word2vec(path("vectors.vec"))
+        self.corpus.vocabulary.save(path("vocab.txt"))
+
+    def report(self, model):
+        vectors = self.vectors(model)
+        probes = self.config.eval.probes
+        if probes is None:                                # behind the hundred commonest, which are mostly grammar
+            probes = vectors.words[100:600:100] or vectors.words[:5]
+        missing = [word for word in probes if word not in vectors]
+        lines = [f"{word:>12} → {', '.join(near for near, _ in vectors.most_similar(word, 6))}"
+                 for word in probes if word in vectors]
+        return ["neighbours", *lines, *([f"not in the vocabulary: {', '.join(missing)}"] if missing else [])]
+
+
+def distances_to_edges(sentences):
+    """How many words of its sentence stand before and after each word: two arrays of sentences' length."""
+    n = len(sentences)
+    starts = np.flatnonzero(np.diff(sentences, prepend=-1))
+    lengths = np.diff(starts, append=n)
+    before = np.arange(n) - np.repeat(starts, lengths)
+    return before, np.repeat(lengths, lengths) - 1 - before

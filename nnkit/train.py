@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", metavar="DIR", help="the run's folder; runs/NAME-001, NAME-002 ... where it is left out")
     parser.add_argument("--force", action="store_true", help="replace the run that --out names")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors and the run's path")
-    given, dashed = parser.parse_known_args(argv)
+    given, dashed = parser.parse_known_intermixed_args(argv)  # options may stand anywhere
     unknown = [word for word in dashed if not word.startswith("--") or "=" not in word]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")

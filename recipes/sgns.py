@@ -97,7 +97,7 @@ class SGNS(Recipe):
         self.make_weights()
 
     def make_weights(self):
-        """Rows of weights for every word a block can hold: its pairs to the left and right (0..w each), its place (0..L-1)."""
+        """Rows of weights for every word a block can hold: its pairs to the left and right (0..w), its place (0..L-1)."""
         w, L, K = self.config.model.window, self.config.training.block_length, self.config.training.shared_negatives
         left, right, place = np.ogrid[:w + 1, :w + 1, :L]
         distance = np.arange(L + 2 * w) - (np.arange(L)[:, None] + w)               # (L, M)
@@ -129,7 +129,7 @@ class SGNS(Recipe):
         kept = rng.random(raw_words) < self.keep[ids]     # thin out first: windows then reach over what was removed
         ids, sentences = ids[kept], sentences[kept]
         n_steps = max(1, -(-len(ids) // (B * L)))
-        size = n_steps * B * L                            # nothing is dropped: the last blocks are filled with pairs of no weight
+        size = n_steps * B * L                            # nothing is dropped: what is missing is filled with weight 0
         reach = rng.integers(1, w + 1, size)              # half the window of each word
         before, after = distances_to_edges(sentences)
         left, right = np.zeros(size, np.intp), np.zeros(size, np.intp)
@@ -169,10 +169,10 @@ class SGNS(Recipe):
 
     def report(self, model):
         vectors = self.vectors(model)
-        probes = self.config.eval.probes
-        if probes is None:                                # behind the hundred commonest, which are mostly grammar
-            probes = vectors.words[100:600:100] or vectors.words[:5]
+        probes = self.config.eval.probes or []
         missing = [word for word in probes if word not in vectors]
+        if len(missing) == len(probes):                   # words behind the hundred commonest, which are mostly grammar
+            probes = vectors.words[100:600:100] or vectors.words[:5]
         lines = [f"{word:>12} → {', '.join(near for near, _ in vectors.most_similar(word, 6))}"
                  for word in probes if word in vectors]
         return ["neighbours", *lines, *([f"not in the vocabulary: {', '.join(missing)}"] if missing else [])]

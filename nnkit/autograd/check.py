@@ -28,22 +28,24 @@ def check_gradients(function: Callable[..., Tensor], *inputs: Any, rng: Any = No
 
     inputs: arrays or Tensors; floating ones are copied to float64 and checked, others are passed on as they are.
     A result that is not a single number is first weighted by random numbers and summed.
-    GradientError where |backward - difference| > tolerance * (1 + |difference|). ValueError where the function gives
-    two results for one input: let it draw from a generator made inside it.
+    GradientError where |backward - difference| > tolerance * (1 + |difference|). ValueError where no input is floating,
+    or where the function gives two results for one input: let it draw from a generator made inside it.
     """
     rng = np.random.default_rng(0 if rng is None else rng)
-    arrays = [np.array(x.value if isinstance(x, Tensor) else x) for x in inputs]
-    arrays = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in arrays]
-    checked = [i for i, x in enumerate(arrays) if x.dtype.kind == "f"]
+    arrays = [_float64(x) for x in inputs]
+    checked = [i for i, x in enumerate(arrays) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+    if not checked:
+        raise ValueError("check_gradients: none of the inputs is floating, so there is no gradient to check")
     name = getattr(getattr(function, "operation", function), "__name__", type(function).__name__)
     with default_dtype(np.float64):
-        leaves = [Tensor(x) if x.dtype.kind == "f" else x for x in arrays]
+        leaves = [Tensor(x) if i in checked else x for i, x in enumerate(arrays)]
         result = function(*leaves)
         weights = rng.standard_normal(result.shape)
 
         def value(*changed: Any) -> float:
             with no_grad():
-                return float(np.sum(function(*(Tensor(x) if x.dtype.kind == "f" else x for x in changed)).value * weights))
+                nudged = (Tensor(x) if i in checked else x for i, x in enumerate(changed))
+                return float(np.sum(function(*nudged).value * weights))
 
         if not np.array_equal(function(*leaves).value, result.value, equal_nan=True):
             raise ValueError(f"check_gradients({name}): the function gives different results for the same input")
@@ -67,7 +69,14 @@ def check_gradients(function: Callable[..., Tensor], *inputs: Any, rng: Any = No
     return compared
 
 
-def _dense(leaf: Tensor) -> np.ndarray:
+def _float64(x: Any) -> Any:
+    """A copy in float64 of what has a gradient; anything else as it is."""
+    if isinstance(x, Tensor):
+        return x.value.astype(np.float64) if x.value.dtype.kind == "f" else x
+    return np.array(x, np.float64) if np.asarray(x).dtype.kind == "f" else x
+
+
+def _dense(leaf: Any) -> np.ndarray:
     if leaf.grad is None:
         return np.zeros_like(leaf.value)
     return leaf.grad.dense() if isinstance(leaf.grad, RowGrad) else leaf.grad

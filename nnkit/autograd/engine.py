@@ -37,11 +37,11 @@ def backward(root: Tensor, grad: Any = None, *, keep_grads: bool = False) -> Non
             continue
         if keep_grads:
             node.grad, owned = grad, False
-        for parent, grad, owned in input_gradients(node, grad, owned):
+        for parent, given, new in input_gradients(node, grad, owned):
             if parent in arriving:
-                arriving[parent] = add_grads(arriving[parent][0], grad), True
+                arriving[parent] = add_grads(arriving[parent][0], given), True
             else:
-                arriving[parent] = grad, owned
+                arriving[parent] = given, new
                 heapq.heappush(newest_first, (-parent.serial, parent))
     for leaf, (grad, owned) in leaves.items():
         if leaf.grad is not None:
@@ -74,8 +74,13 @@ def input_gradients(node: Tensor, grad: Any, owned: bool):
     grads = operation.backward(ctx, grad)
     if operation.frees_ctx:
         node.ctx = None
-    if len(grads) != len(node.inputs):
-        raise ValueError(f"{operation.__name__}.backward returned {len(grads)} gradients for {len(node.inputs)} inputs")
+    try:
+        count = len(grads)
+    except TypeError:  # None, where `return` was forgotten
+        count = 0
+    if count != len(node.inputs):
+        raise ValueError(f"{operation.__name__}.backward returned {count} gradients for {len(node.inputs)} inputs; "
+                         "expected a list, one entry an input")
     found = []
     for i, (parent, given) in enumerate(zip(node.inputs, grads)):
         if given is None or not ctx.needs_grad[i]:
@@ -93,8 +98,10 @@ def input_gradients(node: Tensor, grad: Any, owned: bool):
     return found
 
 
-def sum_to_shape(grad: np.ndarray, shape: tuple[int, ...], operation: Any, i: int) -> np.ndarray:
+def sum_to_shape(grad: Any, shape: tuple[int, ...], operation: Any, i: int) -> np.ndarray:
     """Where forward broadcast an input to a larger shape, its gradient is the sum over what was repeated."""
+    if isinstance(grad, RowGrad):
+        grad = grad.dense()
     extra = grad.ndim - len(shape)
     axes = tuple(range(extra)) + tuple(extra + k for k, n in enumerate(shape) if n == 1)
     if extra < 0 or any(n not in (1, grad.shape[extra + k]) for k, n in enumerate(shape)):

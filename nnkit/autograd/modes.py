@@ -3,6 +3,8 @@
 Both are context variables, so that threads never see each other's choice and an exception restores what was.
 """
 
+import functools
+import inspect
 from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
-_default_dtype: ContextVar[np.dtype] = ContextVar("default_dtype", default=np.dtype(np.float32))
+_default_dtype: ContextVar[np.dtype] = ContextVar("default_dtype", default=np.dtype(np.float32))  # noqa: B039 (a dtype never changes)
 
 
 class _Setting(ContextDecorator):
@@ -24,6 +26,24 @@ class _Setting(ContextDecorator):
     def _recreate_cm(self):
         return _Setting(self._variable, self._value)  # a decorated function may run in many threads at once
 
+    def __call__(self, function: Any) -> Any:
+        """As a decorator; a generator function has the setting while it runs, and whoever takes its items does not."""
+        if not inspect.isgeneratorfunction(function):
+            return super().__call__(function)
+
+        @functools.wraps(function)
+        def steps(*args, **kwargs):
+            items = function(*args, **kwargs)
+            while True:
+                with self._recreate_cm():
+                    try:
+                        item = next(items)
+                    except StopIteration:
+                        return
+                yield item
+
+        return steps
+
     def __enter__(self):
         self._tokens.append(self._variable.set(self._value))
         return self
@@ -34,7 +54,10 @@ class _Setting(ContextDecorator):
 
 
 def no_grad() -> _Setting:
-    """`with no_grad():` or `@no_grad()`: operations inside keep no graph, and their results want no gradient."""
+    """`with no_grad():` or `@no_grad()`: operations inside keep no graph, and their results want no gradient.
+
+    A generator that yields inside `with no_grad():` leaves it switched on for whoever takes its items; decorate it instead.
+    """
     return _Setting(grad_enabled, False)
 
 

@@ -1,4 +1,4 @@
-"""An operation is a class with two static methods, forward and backward, side by side; `tensor_op` makes it a function of Tensors.
+"""An operation is a class with two static methods, forward and backward; `tensor_op` makes it a function of Tensors.
 
 The author of an operation writes only the mathematics on arrays. What every operation needs, casting constants,
 remembering the graph, checking what backward returned, is done here and in `engine.py`, once.
@@ -91,6 +91,8 @@ def constant(x: Any, inputs: tuple) -> Any:
         return x
     if isinstance(x, np.generic) and x.dtype.kind in "fiub":
         return x.item()
+    if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
+        raise TypeError(f"a {type(x).__name__} of Tensors is no input, its gradient would be lost; pass each Tensor by position")
     x = np.asarray(x)
     if x.dtype.kind == "f":
         return x.astype(result_dtype(inputs), copy=False)

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+# Not by their characters: numbers of the other byte order are not pairs of these.
+PAIRS: dict[np.dtype, Any] = {np.dtype(np.float32): np.dtype(np.complex64), np.dtype(np.float64): np.dtype(np.complex128)}
+
 
 class RowGrad:
     """Row rows[i] of a table of `shape` receives values[i], or values[index[i]] where many rows share one value.
@@ -59,7 +62,7 @@ class RowGrad:
         return RowGrad(self.rows.copy(), self.values.copy(), self.shape, None if self.index is None else self.index.copy())
 
     def astype(self, dtype: Any) -> RowGrad:
-        return RowGrad(self.rows, self.values.astype(dtype, copy=False), self.shape, self.index)
+        return RowGrad(self.rows, self.values.astype(dtype), self.shape, self.index)
 
 
 def add_grads(a: Any, b: Any) -> Any:
@@ -67,12 +70,13 @@ def add_grads(a: Any, b: Any) -> Any:
     if isinstance(a, RowGrad) and isinstance(b, RowGrad):
         rows = np.concatenate([a.rows, b.rows])
         return RowGrad(rows, np.concatenate([a.row_values(), b.row_values()]), a.shape)
-    if isinstance(a, RowGrad) or isinstance(b, RowGrad):
-        rows, dense = (a, b) if isinstance(a, RowGrad) else (b, a)
-        total = dense.copy()
-        scatter_add_rows(total, rows.rows, rows.row_values())
+    if isinstance(a, RowGrad):
+        a, b = b, a
+    if isinstance(b, RowGrad):
+        total = a.copy()
+        scatter_add_rows(total, b.rows, b.row_values())
         return total
-    return a + b
+    return np.asarray(a + b)  # the sum of two arrays of shape () is a number
 
 
 def scatter_add_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
@@ -80,15 +84,16 @@ def scatter_add_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray) ->
 
     table: (V, ...), rows: (n,) in 0..V-1 (not checked), values: (n, ...).
     """
+    rows = np.asarray(rows, np.intp)  # uint64 times an int would be a float
     width = math.prod(table.shape[1:])
     if not table.flags.c_contiguous or width == 0:
         np.add.at(table, rows, values)
         return
     values = np.ascontiguousarray(values, table.dtype).reshape(len(rows), width)
     table = table.reshape(-1, width)
-    pair = {"f4": np.complex64, "f8": np.complex128}.get(table.dtype.str[1:])
+    pair = PAIRS.get(table.dtype)
     if pair is not None and width % 2 == 0:  # two floats as one complex number: half as many places to look up
         values, table, width = values.view(pair), table.view(pair), width // 2
     # np.add.at has a quick path for one-dimensional arrays only: ten times as fast as adding rows of two dimensions.
-    places = (rows[:, None] * np.intp(width) + np.arange(width)).reshape(-1)
+    places = (rows[:, None] * width + np.arange(width)).reshape(-1)
     np.add.at(table.reshape(-1), places, values.reshape(-1))

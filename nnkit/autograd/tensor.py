@@ -6,6 +6,7 @@ operation is a leaf, and a leaf is where gradients end up (`.grad`).
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -37,6 +38,8 @@ class Tensor:
     grad: np.ndarray | RowGrad | None
     name: str | None
     requires_grad: bool
+    operation: Any
+    ctx: Any
 
     def __init__(self, value: Any, parents: tuple = (), name: str | None = None, *, requires_grad: bool | None = None):
         if isinstance(value, Tensor):
@@ -109,6 +112,13 @@ class Tensor:
     def detach(self) -> Tensor:
         """A leaf of the same array that wants no gradient."""
         return Tensor(self.value, name=self.name, requires_grad=False)
+
+    def __setstate__(self, state: Any) -> None:
+        """What copy, deepcopy and pickle call: a copy is a node of its own, newer than what it was computed from."""
+        for values in state:
+            for name, value in (values or {}).items():
+                setattr(self, name, value)
+        self.serial = next(_serials)
 
     # Gradients
 
@@ -221,6 +231,11 @@ class Tensor:
         if function in _QUESTIONS:
             return function(args[0].value, *args[1:], **kwargs)
         if function.__name__ in operations:
+            if function is np.concatenate:
+                args = (*args[0], *args[1:])
+            elif function is not np.where and len(args) > 1:  # np.sum(x, 0): what follows the array is an attribute by its name
+                names = list(inspect.signature(function).parameters)
+                args, kwargs = args[:1], {**dict(zip(names[1:], args[1:])), **kwargs}
             return operations[function.__name__](*args, **kwargs)
         raise TypeError(f"np.{function.__name__} has no operation on Tensors; "
                         "use .value for its number without a gradient, or write an operation (nnkit.tensor_op)")

@@ -41,19 +41,22 @@ class Embedding(Module):
     """table[ids]: one row of num_embeddings x embedding_dim learned numbers for each id.
 
     ids: integers of any shape; the result is ids' shape + (embedding_dim,). weight is normal with deviation 1 at first, as
-    in PyTorch. padding_idx: a row that is zero and stays so. sparse: its gradient is a RowGrad (see there what that
-    means for momentum, Adam and decay), else dense. IndexError for an id outside the table, TypeError for other numbers.
+    in PyTorch. padding_idx: a row that is zero and stays so (-1: the last). sparse: its gradient is a RowGrad (see there
+    what that means for momentum, Adam and decay), else dense. IndexError for an id outside the table, TypeError for
+    other numbers.
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, sparse: bool = True, *,
                  rng: Any = None):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
-        self.padding_idx = padding_idx
+        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+            raise ValueError(f"Embedding: padding_idx {padding_idx} is not one of {num_embeddings} rows")
+        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         self.sparse = sparse
         self.weight = init.normal((num_embeddings, embedding_dim), rng=rng)
-        if padding_idx is not None:
-            self.weight.value[padding_idx] = 0
+        if self.padding_idx is not None:
+            self.weight.value[self.padding_idx] = 0
 
     def forward(self, ids):
         return ops.embedding(self.weight, ids, padding=self.padding_idx, sparse=self.sparse)

@@ -2,36 +2,41 @@
 
 from collections.abc import Callable
 
-from nnkit.autograd import dispatch
+from nnkit.autograd import Tensor, dispatch
 from nnkit.ops import arithmetic, elementwise, linear_algebra, lookup, losses, reductions, shaping
-from nnkit.ops.arithmetic import absolute, add, divide, multiply, negative, power, subtract
-from nnkit.ops.elementwise import (
-    dropout,
-    exp,
-    log,
-    maximum,
-    minimum,
-    relu,
-    sigmoid,
-    sqrt,
-    square,
-    tanh,
-    where,
-)
-from nnkit.ops.linear_algebra import linear, matmul
-from nnkit.ops.lookup import embedding
-from nnkit.ops.losses import binary_cross_entropy_with_logits, cross_entropy
-from nnkit.ops.reductions import log_softmax, logsumexp, max, mean, min, softmax, sum
-from nnkit.ops.shaping import (
-    broadcast_to,
-    concatenate,
-    expand_dims,
-    getitem,
-    reshape,
-    squeeze,
-    swapaxes,
-    transpose,
-)
+
+MYPY = False  # but true for mypy, which takes a class under a decorator for a class and not for the function it became
+if MYPY:
+    def __getattr__(name: str) -> Callable[..., Tensor]: ...
+else:
+    from nnkit.ops.arithmetic import absolute, add, divide, multiply, negative, power, subtract
+    from nnkit.ops.elementwise import (
+        dropout,
+        exp,
+        log,
+        maximum,
+        minimum,
+        relu,
+        sigmoid,
+        sqrt,
+        square,
+        tanh,
+        where,
+    )
+    from nnkit.ops.linear_algebra import linear, matmul
+    from nnkit.ops.lookup import embedding
+    from nnkit.ops.losses import binary_cross_entropy_with_logits, cross_entropy
+    from nnkit.ops.reductions import log_softmax, logsumexp, max, mean, min, softmax, sum
+    from nnkit.ops.shaping import (
+        broadcast_to,
+        concatenate,
+        expand_dims,
+        getitem,
+        reshape,
+        squeeze,
+        swapaxes,
+        transpose,
+    )
 
 FAMILIES = (arithmetic, elementwise, reductions, shaping, linear_algebra, lookup, losses)
 

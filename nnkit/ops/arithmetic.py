@@ -79,7 +79,8 @@ class power(Operation):
         by_base = by_exponent = None
         if ctx.needs_grad[0]:
             # a ** 0 is 1 for every a: its derivative is 0, at a = 0 too, where 0 * 0 ** -1 would be NaN
-            by_base = grad_output * b * np.power(a, np.where(np.equal(b, 0), 1, b - 1))
+            lower = np.where(np.equal(b, 0), 1, b - 1) if isinstance(b, np.ndarray) else b - 1 if b else 1
+            by_base = grad_output * b * np.power(a, lower)
         if ctx.needs_grad[1]:
             by_exponent = grad_output * y * np.log(np.where(np.equal(a, 0), 1, a))
         return [by_base, by_exponent]

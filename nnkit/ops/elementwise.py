@@ -130,7 +130,7 @@ class maximum(Operation):
     @staticmethod
     def backward(ctx, grad_output):
         a, b = ctx
-        share = grad_output * (0.5 * np.equal(a, b))
+        share = grad_output * np.equal(a, b) * 0.5
         return [grad_output * np.greater(a, b) + share, grad_output * np.greater(b, a) + share]
 
 
@@ -146,7 +146,7 @@ class minimum(Operation):
     @staticmethod
     def backward(ctx, grad_output):
         a, b = ctx
-        share = grad_output * (0.5 * np.equal(a, b))
+        share = grad_output * np.equal(a, b) * 0.5
         return [grad_output * np.less(a, b) + share, grad_output * np.less(b, a) + share]
 
 

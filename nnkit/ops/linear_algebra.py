@@ -56,6 +56,6 @@ class linear(Operation):
     def backward(ctx, grad_output):
         x, weight, has_bias = ctx
         grad_rows = grad_output.reshape(-1, weight.shape[1])
-        grads = [np.matmul(grad_output, weight.T) if ctx.needs_grad[0] else None,
-                 np.matmul(x.reshape(-1, weight.shape[0]).T, grad_rows) if ctx.needs_grad[1] else None]
-        return grads + [np.sum(grad_rows, axis=0)] if has_bias else grads
+        return [np.matmul(grad_output, weight.T) if ctx.needs_grad[0] else None,
+                np.matmul(x.reshape(-1, weight.shape[0]).T, grad_rows) if ctx.needs_grad[1] else None,
+                np.sum(grad_rows, axis=0) if has_bias and ctx.needs_grad[2] else None][:len(ctx.needs_grad)]

@@ -32,7 +32,7 @@ class binary_cross_entropy_with_logits(Operation):
         sigmoid = np.maximum(e, x >= 0)          # 1 / (1 + e) for x >= 0, else e / (1 + e)
         e += 1
         sigmoid /= e
-        losses = np.log(e, out=e)                # 1 + e is in 1..2: as good as log1p in a sum, and five times as fast
+        losses = np.log(e, out=e if e.ndim else None)  # 1 + e is in 1..2: as good as log1p, and five times as fast
         losses += np.maximum(x, 0)
         losses -= x * labels
         ctx.extend([x, sigmoid, labels, weights, losses, reduction])

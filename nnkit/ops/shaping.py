@@ -121,5 +121,9 @@ class getitem(Operation):
     def backward(ctx, grad_output):
         x, key = ctx
         grad = np.zeros_like(x, dtype=grad_output.dtype)
-        np.add.at(grad, key, grad_output)
+        if all(part is None or part is Ellipsis or isinstance(part, (int, slice))
+               for part in (key if isinstance(key, tuple) else (key,))):
+            grad[key] = grad_output  # no element is named twice
+        else:
+            np.add.at(grad, key, grad_output)
         return [grad]

@@ -26,6 +26,8 @@ class Optimizer:
             unknown = set(group) - set(defaults) - {"params"}
             if unknown:
                 raise ValueError(f"{type(self).__name__}: unknown {', '.join(sorted(unknown))}; known: {', '.join(defaults)}")
+            if "params" not in group:
+                raise ValueError(f"{type(self).__name__}: a group has no params")
             members = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
             for p in members:
                 if not isinstance(p, Tensor) or not p.requires_grad or not p.is_leaf:
@@ -44,16 +46,19 @@ class Optimizer:
         """What is remembered of one parameter between steps: arrays of value's shape, or numbers."""
         return {}
 
-    def update(self, value: np.ndarray, grad: np.ndarray, state: dict[str, Any], **hyper: Any) -> None:
-        """One step of one parameter: change `value` and `state` in place, leave `grad` as it is."""
+    def update(self, value: np.ndarray, grad: np.ndarray, state: dict[str, Any], *hyper: Any, **named: Any) -> None:
+        """One step of one parameter: change `value` and `state` in place, leave `grad` as it is.
+
+        Hyper-parameters come by name: `def update(self, value, grad, state, lr, eps)`.
+        """
         raise NotImplementedError
 
-    def update_rows(self, value: np.ndarray, grad: RowGrad, state: dict[str, Any], **hyper: Any) -> None:
+    def update_rows(self, value: np.ndarray, grad: RowGrad, state: dict[str, Any], *hyper: Any, **named: Any) -> None:
         """One step of the rows that a RowGrad names: the dense update on just these rows and their state."""
         grad = grad.coalesce()
         part = value[grad.rows]
         part_state = {k: s[grad.rows] if isinstance(s, np.ndarray) else s for k, s in state.items()}
-        self.update(part, grad.values, part_state, **hyper)
+        self.update(part, grad.values, part_state, *hyper, **named)
         value[grad.rows] = part
         for k, s in part_state.items():
             if isinstance(s, np.ndarray):

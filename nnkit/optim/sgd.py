@@ -14,20 +14,22 @@ class SGD(Optimizer):
 
         velocity ← momentum · velocity + g        g ← velocity, or g + momentum · velocity (nesterov)
 
-    as in PyTorch (the first velocity is g). A RowGrad without momentum and decay gives the dense result; with either, only this
-    step's rows decay and keep moving. ValueError for negative values, or nesterov without momentum.
+    as in PyTorch (the first velocity is g). A RowGrad without momentum and decay gives the dense result; with either,
+    only this step's rows decay and keep moving. ValueError for negative values, or nesterov without momentum.
     """
 
-    def __init__(self, params: Iterable[Any], lr: float, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0):
-        if lr < 0 or momentum < 0 or weight_decay < 0:
-            raise ValueError(f"SGD: expected no negative value, got lr={lr}, momentum={momentum}, weight_decay={weight_decay}")
-        if nesterov and momentum == 0:
-            raise ValueError("SGD: nesterov needs a momentum above 0")
-        self._keeps_velocity = momentum > 0
+    def __init__(self, params: Iterable[Any], lr: float, momentum: float = 0.0, nesterov: bool = False,
+                 weight_decay: float = 0.0):
         super().__init__(params, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+        for group in self.groups:
+            lr, momentum, weight_decay = group["lr"], group["momentum"], group["weight_decay"]
+            if lr < 0 or momentum < 0 or weight_decay < 0:
+                raise ValueError(f"SGD: expected no negative value, got {lr=}, {momentum=}, {weight_decay=}")
+            if group["nesterov"] and momentum == 0:
+                raise ValueError("SGD: nesterov needs a momentum above 0")
 
     def init_state(self, value):
-        return {"velocity": np.zeros_like(value)} if self._keeps_velocity else {}
+        return {"velocity": np.zeros_like(value)} if any(group["momentum"] for group in self.groups) else {}
 
     def update(self, value, grad, state, lr, momentum, nesterov, weight_decay):
         if weight_decay:

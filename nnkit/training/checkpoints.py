@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from nnkit.errors import UserError
-from nnkit.training.run_directory import replacing
+from nnkit.training.files import replacing
 
 FORMAT = 1
 KINDS = "biufcSUmM"  # dtype.kind of what may be saved: all but objects and what hides them

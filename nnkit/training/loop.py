@@ -239,7 +239,8 @@ class Trainer:
             self.check_parameters()
             arrays = {f"model/{name}": value for name, value in self.model.state_dict().items()}
             arrays |= {f"optimizer/{name}": value for name, value in self.optimizer.state_arrays().items()}
-            meta = {"position": asdict(self.position), "seconds": self.clock.seconds, "metrics_length": self.metrics.length,
+            meta = {"position": asdict(self.position), "lr": self.optimizer.lr, "seconds": self.clock.seconds,
+                    "metrics_length": self.metrics.length,
                     "generators": {name: g.bit_generator.state for name, g in self.model.named_generators()}}
             save_checkpoint(self.run.path("checkpoints/last.npz"), arrays, meta)
             self.run.commit_replacement()
@@ -259,6 +260,7 @@ class Trainer:
         saved = meta["position"]
         self.position = Position(**{**saved, "since_log": Mean(**saved["since_log"]),
                                     "since_evaluation": Mean(**saved["since_evaluation"])})
+        self.optimizer.lr = meta["lr"]
         self.clock = Stopwatch(meta["seconds"])
         self._saved_step = self.position.step
         return meta["metrics_length"]

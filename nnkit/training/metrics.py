@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from nnkit.errors import DataError
-from nnkit.training.run_directory import plain, replacing
+from nnkit.training.files import plain, replacing
 
 FIRST_COLUMNS = ["epoch", "step", "seconds", "lr", "train_loss"]
 

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from nnkit.errors import ConfigError, UserError
+from nnkit.training.files import replacing
 from nnkit.training.metrics import Points, is_number, measures, points_of, read_metrics, thinned
-from nnkit.training.run_directory import RunDirectory, replacing
+from nnkit.training.run_directory import RunDirectory
 
 # Okabe and Ito's, which colour-blind readers can tell apart
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nnkit.autograd import Tensor
@@ -118,10 +119,23 @@ def load_recipe(path: Path) -> type[Recipe]:
     return found[0]
 
 
-def local_files(path: Path) -> list[Path]:
-    """The recipe file and the modules it imported from its own folder: what a run must keep to be repeated."""
-    beside = {Path(f).resolve() for m in list(sys.modules.values()) if (f := getattr(m, "__file__", None))}
-    return [path] + sorted(f for f in beside if f.parent == path.parent and f != path and f.name != "__init__.py")
+def local_files(recipe: type[Recipe]) -> list[Path]:
+    """The recipe's file and those it uses from its own folder, itself or through another: what a run must keep to be repeated."""
+    start = sys.modules[recipe.__module__]
+    found: dict[Path, None] = {}
+
+    def look(module: ModuleType) -> None:
+        file = Path(getattr(module, "__file__", None) or "").resolve()
+        if file.suffix != ".py" or file.parent != Path(str(start.__file__)).resolve().parent or file in found:
+            return
+        found[file] = None
+        for value in list(vars(module).values()):
+            used = value if isinstance(value, ModuleType) else sys.modules.get(str(getattr(value, "__module__", "")))
+            if used is not None:
+                look(used)
+
+    look(start)
+    return list(found)
 
 
 def _line_of(error: BaseException, path: Path) -> int:

@@ -10,58 +10,21 @@ replaced, the earlier run stays beside it until the new one has a checkpoint to 
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import Any
 
 from nnkit.errors import ConfigError, UserError
+from nnkit.training.files import plain, replacing
 
 FORMAT = 1  # of run.json
 OUR_FILES = {"config.yaml", "config.source.yaml", "code", "run.json", "metrics.jsonl", "history.csv", "train.log",
              "loss.png", "loss.svg", "checkpoints"}
 _ASIDE = re.compile(r".*\.replaced(-[0-9]+)?")
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A binary file that takes the place of `path` when the block ends well, and leaves no trace when it does not.
-
-    A reader sees the old file or the new one, never half of one: temporary file in the same folder, fsync, rename.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def plain(value: Any) -> Any:
-    """`value` as strict JSON holds it: NumPy numbers and arrays become Python's, NaN and infinity None, paths text."""
-    if isinstance(value, np.floating):
-        value = float(value)  # tolist() would leave a longdouble as it is
-    elif isinstance(value, (np.ndarray, np.generic)):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def list_runs(root: str | os.PathLike[str] = "runs") -> list[RunDirectory]:

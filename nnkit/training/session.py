@@ -21,11 +21,12 @@ from nnkit.nn import Module
 from nnkit.optim import SGD, schedules
 from nnkit.training import config as configs
 from nnkit.training.console import Console
+from nnkit.training.files import plain
 from nnkit.training.loop import Trainer
 from nnkit.training.metrics import MetricsLog, read_metrics, write_history
 from nnkit.training.plots import safe_plot
 from nnkit.training.recipe import Recipe, find_recipe, load_recipe, local_files
-from nnkit.training.run_directory import RunDirectory, plain, replacing
+from nnkit.training.run_directory import RunDirectory
 from nnkit.training.schema import RunConfig
 from nnkit.training.signals import StopRequest
 from nnkit.training.yaml_tree import Node, PlacedError, Problem
@@ -53,7 +54,8 @@ class Run:
 
 
 def fit(config: str | os.PathLike[str], overrides: Sequence[str] | dict[str, Any] = (), *,
-        out: str | os.PathLike[str] | None = None, force: bool = False, quiet: bool = False, on_log: Callable[[dict[str, Any]], Any] | None = None) -> Run:
+        out: str | os.PathLike[str] | None = None, force: bool = False, quiet: bool = False,
+        on_log: Callable[[dict[str, Any]], Any] | None = None) -> Run:
     """Train by a config file into a new run directory.
 
     overrides: ["optimizer.lr=0.1"] or {"optimizer.lr": 0.1}. out: the run's folder, in place of runs/NAME-001. on_log is
@@ -63,16 +65,18 @@ def fit(config: str | os.PathLike[str], overrides: Sequence[str] | dict[str, Any
         overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]  # JSON is YAML
     path = Path(config)
     tree = configs.read_tree(path, overrides)
-    recipe_path = recipe_file(tree)
-    recipe_class = load_recipe(recipe_path)
+    recipe_class = load_recipe(recipe_file(tree))
     settings = configs.validate(tree, recipe_class.Config)
     console = Console(quiet)
+    # read first: a run that is started from its own config with --force is moved aside
+    files = {f"code/{file.name}": file.read_bytes() for file in local_files(recipe_class)}
+    resolved = configs.to_yaml(settings.model_copy(update={"recipe": next(iter(files))}))
+    files |= {"config.source.yaml": path.read_bytes(), "config.yaml": resolved.encode()}
     run = RunDirectory.create(settings.name or path.stem, out=out, force=force)
     try:
-        code = keep_code(run, recipe_path)
-        run.path("config.source.yaml").write_bytes(path.read_bytes())
-        with replacing(run.path("config.yaml")) as file:
-            file.write(configs.to_yaml(settings.model_copy(update={"recipe": code})).encode())
+        run.path("code").mkdir()
+        for name, content in files.items():
+            run.path(name).write_bytes(content)
         return _train(run, recipe_class, settings, console, on_log, resumed=False)
     except BaseException as error:
         console.close()
@@ -169,14 +173,6 @@ def recipe_file(tree: Node) -> Path:
         return find_recipe(name, place.folder)
     except ConfigError as error:
         raise PlacedError([Problem(place, f"recipe: {error}")]) from None
-
-
-def keep_code(run: RunDirectory, recipe_path: Path) -> str:
-    """Copy the recipe and what it imported from its folder to code/; returns its path as config.yaml is to name it."""
-    run.path("code").mkdir()
-    for file in local_files(recipe_path):
-        shutil.copyfile(file, run.path("code") / file.name)
-    return f"code/{recipe_path.name}"
 
 
 def make_schedule(settings: RunConfig) -> schedules.Schedule:

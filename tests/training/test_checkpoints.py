@@ -160,7 +160,7 @@ def test_at_every_rename_of_a_save_a_whole_checkpoint_can_be_found(saved, monkey
 
 @pytest.mark.case("trainer", 9)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
-def test_kill_9_while_saving_leaves_a_loadable_checkpoint_and_no_growing_heap_of_temporary_files(tmp_path):
+def test_kill_9_while_saving_leaves_a_loadable_checkpoint(tmp_path):
     program = ("import sys, numpy as np\nfrom nnkit.training.checkpoints import save_checkpoint\n"
                "for step in range(10**6):\n"
                "    save_checkpoint(sys.argv[1], {'w': np.full(200_000, step)}, {'step': step})\n"
@@ -174,11 +174,17 @@ def test_kill_9_while_saving_leaves_a_loadable_checkpoint_and_no_growing_heap_of
         process.communicate()
         arrays, meta, _, _ = load_latest(tmp_path)
         assert (arrays["w"] == meta["step"]).all()
-    save_checkpoint(tmp_path / "last.npz", ARRAYS, META)
-    assert sorted(os.listdir(tmp_path)) == ["last.npz", "last.prev.npz"]
+
+
+def test_what_killed_processes_left_half_written_is_cleared_away_by_the_next_save(saved):
+    for name in (".last.npz.123.tmp", ".last.npz.123.prev.tmp", ".best.npz.123.tmp"):
+        saved.with_name(name).write_bytes(b"half")
+    save_checkpoint(saved, ARRAYS, META)
+    assert sorted(os.listdir(saved.parent)) == [".best.npz.123.tmp", "last.npz", "last.prev.npz"]
 
 
 @pytest.mark.case("trainer", 9)
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_checkpoint_cut_off_anywhere_is_an_error_that_names_it(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("c") / "last.npz"
@@ -227,7 +233,7 @@ def test_a_pickled_object_in_a_checkpoint_is_refused_and_does_not_run(saved):
 
 def test_a_compressed_checkpoint_is_refused_before_it_is_unpacked(saved):
     rewrite(saved, {**members(saved), "model/w.npy": npy(np.zeros(10**6))}, zipfile.ZIP_DEFLATED)
-    with pytest.raises(UserError, match="compressed"):
+    with pytest.raises(UserError, match="is compressed, which"):
         load_checkpoint(saved)
 
 
@@ -236,7 +242,7 @@ def test_a_compressed_checkpoint_is_refused_before_it_is_unpacked(saved):
 def test_an_array_that_claims_more_than_it_holds_is_refused_before_memory_is_taken(saved, descr, shape):
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
-    rewrite(saved, {**members(saved), "model/w.npy": header.getvalue() + bytes(24)})
+    rewrite(saved, {**members(saved), "model/w.npy": header.getvalue() + bytes(0 if descr == "<U0" else 24)})
     tracemalloc.start()
     try:
         with pytest.raises(UserError, match=r"last\.npz"):
@@ -253,7 +259,7 @@ def test_a_zip_that_claims_more_bytes_than_the_file_has_is_refused(saved):
     assert int.from_bytes(content[central + 24:central + 28], "little") == size
     claim = (2**31).to_bytes(4, "little")
     saved.write_bytes(content[:central + 20] + claim + claim + content[central + 28:])
-    with pytest.raises(UserError, match="claims"):
+    with pytest.raises(UserError, match=r"it claims [0-9,]+ bytes"):
         load_checkpoint(saved)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import Field, field_validator
 
@@ -338,6 +338,7 @@ configs = st.builds(
 
 
 @pytest.mark.case("trainer", 1)
+@settings(deadline=None)
 @given(configs)
 @example(Demo(recipe="no", name="1e-3",
               data=Data(labels=["yes", "1:30", "0o7"], weights={"1e3": 1e-5, "": 1e22, "<<": 0})))
@@ -351,6 +352,7 @@ def test_a_written_config_holds_every_default(load):
     assert "blas_threads: null\n" in to_yaml(load("")) and "every: 100 steps\n" in to_yaml(load(""))
 
 
+@settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | unicode_text,
                     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(unicode_text, inner, max_size=3),
                     max_leaves=6))
@@ -382,6 +384,7 @@ LINE = re.compile(r"(c\.yaml:[1-9][0-9]*:[1-9][0-9]*|command line: .*|c\.yaml): 
 
 
 @pytest.mark.case("trainer", 6)
+@settings(deadline=None)
 @given(edits, override_texts)
 def test_mangled_yaml_is_read_or_refused_with_well_formed_lines(tmp_path_factory, edits, overrides):
     text = GOOD

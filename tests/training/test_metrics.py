@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnkit.errors import DataError
@@ -37,6 +37,7 @@ def evaluation(step, epoch=1, **more):
     return {**train(step, epoch), "event": "eval", **more}
 
 
+@settings(deadline=None)
 @given(rows=rows_of_any_kind)
 def test_what_is_read_is_what_was_appended(rows, tmp_path_factory):
     path = tmp_path_factory.mktemp("log") / "metrics.jsonl"
@@ -46,6 +47,7 @@ def test_what_is_read_is_what_was_appended(rows, tmp_path_factory):
 
 
 @pytest.mark.case("trainer", 13)
+@settings(deadline=None)
 @given(rows=rows_of_any_kind, data=st.data())
 def test_a_file_cut_anywhere_reads_as_its_whole_lines(rows, data, tmp_path_factory):
     path = tmp_path_factory.mktemp("log") / "metrics.jsonl"
@@ -125,6 +127,7 @@ def test_a_metric_that_begins_later_gets_a_column_under_the_one_header(tmp_path)
     assert (first["dev_acc"], second["dev_acc"]) == ("", "0.5")
 
 
+@settings(deadline=None)
 @given(number=st.floats(allow_nan=False, allow_infinity=False))
 def test_a_float_in_history_is_read_as_the_same_number(number, tmp_path_factory):
     (row,) = history([evaluation(1, dev_loss=number)], tmp_path_factory.mktemp("h") / "h.csv")
@@ -153,6 +156,7 @@ def test_a_loss_that_was_not_finite_is_not_drawn():
     assert measures([train(1) | {"train_loss": None}]) == {}
 
 
+@settings(deadline=None)
 @given(size=st.integers(1, 5000), most=st.integers(1, 300))
 def test_thinned_points_are_averages_of_all_the_points(size, most):
     steps = np.arange(size, dtype=np.float64)

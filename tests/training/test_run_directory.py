@@ -53,6 +53,8 @@ def test_numbers_go_on_past_three_digits_and_ignore_other_names():
 
 def test_a_name_with_the_signs_of_a_pattern_is_taken_as_it_is():
     name = "a+(b).$x_1$ 日本"
+    os.makedirs("runs/axc-007")
+    assert RunDirectory.create("a.c").id == "a.c-001"
     assert [RunDirectory.create(name).id for _ in range(2)] == [f"{name}-001", f"{name}-002"]
 
 
@@ -103,6 +105,16 @@ def test_a_chosen_folder_that_is_missing_or_empty_is_used():
     os.mkdir("empty")
     for out in ("empty", "new/below"):
         assert os.path.isfile(RunDirectory.create("sgns", out=out).path("run.json"))
+
+
+def test_of_two_processes_that_ask_for_the_same_empty_folder_one_is_refused(monkeypatch):
+    def other_was_faster(path, exist_ok):
+        os.mkdir(path)
+        os.mkdir(os.path.join(path, "checkpoints"))
+
+    monkeypatch.setattr(run_directory.os, "makedirs", other_was_faster)
+    with pytest.raises(ConfigError, match="already holds"):
+        RunDirectory.create("sgns", out="mine")
 
 
 def test_a_file_in_the_place_of_the_chosen_folder_is_refused(tmp_path):

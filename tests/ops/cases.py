@@ -1,0 +1,217 @@
+"""The table of cases: every operation, and the inputs it is checked on. A new operation needs one row here and no other test.
+
+    case(ops.tanh, normal(3, 4))                                      # an operation and its inputs
+    case(ops.max, normal(3, 4), axis=[None, 0], keepdims=[False, True])   # a list of values: all combinations are cases
+    elementwise(ops.tanh, normal())                                   # in many shapes: (3, 4), (), (0,), ...
+    binary(ops.add, normal(), normal())                               # in many pairs of shapes that broadcast
+
+An input is described, not given: a shape and how to draw it, so that every test draws its own in the precision it wants.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from nnkit import ops
+
+
+@dataclass(frozen=True)
+class Input:
+    """An array to be drawn: its shape, and a function of (rng, shape). Floating ones come in the dtype that is asked for."""
+
+    draw: Callable[[np.random.Generator, tuple[int, ...]], Any]
+    shape: tuple[int, ...] = ()
+    floating: bool = True
+
+    def array(self, rng: np.random.Generator, dtype: Any = np.float64) -> Any:
+        x = np.asarray(self.draw(rng, self.shape))
+        return x.astype(dtype) if self.floating else x
+
+
+def normal(*shape: int) -> Input:
+    return Input(lambda rng, shape: rng.standard_normal(shape), shape)
+
+
+def uniform(*shape: int, low: float, high: float) -> Input:
+    return Input(lambda rng, shape: rng.uniform(low, high, shape), shape)
+
+
+def away_from_zero(*shape: int) -> Input:
+    """0.2 to 2 on either side: for what has a kink at 0, or divides."""
+    return Input(lambda rng, shape: rng.uniform(0.2, 2, shape) * rng.choice([-1, 1], shape), shape)
+
+
+def distinct(*shape: int) -> Input:
+    """No two elements closer than 0.1: for what has a kink where they meet."""
+    return Input(lambda rng, shape: rng.permutation(np.prod(shape, dtype=int)).reshape(shape) * 0.3 - 1 +
+                 rng.uniform(-0.1, 0.1, shape), shape)
+
+
+def integers(*shape: int, high: int) -> Input:
+    return Input(lambda rng, shape: rng.integers(0, high, shape), shape, floating=False)
+
+
+def booleans(*shape: int) -> Input:
+    return Input(lambda rng, shape: rng.random(shape) < 0.5, shape, floating=False)
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """An attribute that is made anew for every call: a generator with the same seed."""
+
+    make: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    operation: Callable
+    inputs: tuple[Input, ...]
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.operation.operation.__name__  # type: ignore[attr-defined]
+
+    def __str__(self) -> str:
+        parts = ["x".join(map(str, x.shape)) or "number" for x in self.inputs]
+        parts += [f"{k}={v}".replace(" ", "") for k, v in self.attributes.items() if not isinstance(v, Fresh)]
+        return f"{self.name}({','.join(parts)})"
+
+    def arrays(self, dtype: Any = np.float64, seed: int = 0) -> list[Any]:
+        rng = np.random.default_rng(seed)
+        return [x.array(rng, dtype) for x in self.inputs]
+
+    def plain(self) -> dict[str, Any]:
+        return {k: v.make() if isinstance(v, Fresh) else v for k, v in self.attributes.items()}
+
+    def __call__(self, *inputs: Any) -> Any:
+        return self.operation(*inputs, **self.plain())
+
+
+CASES: list[Case] = []
+BINARY: list[tuple[Callable, Input, Input]] = []
+
+
+def case(operation: Callable, *inputs: Input, **attributes: Any) -> None:
+    choices = [v if isinstance(v, list) else [v] for v in attributes.values()]
+    CASES.extend(Case(operation, inputs, dict(zip(attributes, values))) for values in itertools.product(*choices))
+
+
+SHAPES = [(3, 4), (), (1,), (0,), (2, 0, 3), (2, 1, 3)]
+PAIRS = [((3, 4), (3, 4)), ((1,), (5, 4)), ((4, 1), (1, 4)), ((3,), (2, 3)), ((), (2,)), ((), ()), ((2, 1, 3), (4, 1)),
+         ((0,), (1,)), ((3, 0), (3, 1))]
+
+
+def elementwise(operation: Callable, x: Input, **attributes: Any) -> None:
+    for shape in SHAPES:
+        case(operation, replace(x, shape=shape), **attributes)
+
+
+def binary(operation: Callable, a: Input, b: Input) -> None:
+    """Every pair of shapes both ways round."""
+    BINARY.append((operation, a, b))
+    for one, other in dict.fromkeys(pair for p in PAIRS for pair in (p, p[::-1])):
+        case(operation, replace(a, shape=one), replace(b, shape=other))
+
+
+# Arithmetic
+binary(ops.add, normal(), normal())
+binary(ops.subtract, normal(), normal())
+binary(ops.multiply, normal(), normal())
+binary(ops.divide, normal(), away_from_zero())
+binary(ops.power, uniform(low=0.3, high=2), uniform(low=-2, high=3))
+elementwise(ops.negative, normal())
+elementwise(ops.absolute, away_from_zero())
+
+# Elementwise
+elementwise(ops.exp, normal())
+elementwise(ops.log, uniform(low=0.1, high=3))
+elementwise(ops.sqrt, uniform(low=0.1, high=3))
+elementwise(ops.square, normal())
+elementwise(ops.tanh, normal())
+elementwise(ops.sigmoid, normal())
+elementwise(ops.relu, away_from_zero())
+binary(ops.maximum, uniform(low=0, high=1), uniform(low=1.1, high=2))
+binary(ops.maximum, normal(), normal())
+binary(ops.minimum, uniform(low=0, high=1), uniform(low=1.1, high=2))
+binary(ops.minimum, normal(), normal())
+case(ops.where, booleans(3, 4), normal(3, 4), normal(3, 4))
+case(ops.where, booleans(3, 1), normal(4), normal())
+case(ops.where, booleans(), normal(2, 3), normal(1, 3))
+case(ops.where, booleans(2, 0), normal(2, 0), normal(1))
+elementwise(ops.dropout, normal(), p=[0.0, 0.4], rng=Fresh(lambda: np.random.default_rng(3)))
+
+# Reductions
+for reduction in (ops.sum, ops.mean):
+    case(reduction, normal(3, 4), axis=[None, 0, -1, (0, 1), ()], keepdims=[False, True])
+    case(reduction, normal(2, 3, 2), axis=[1, (0, 2), (-1, 0)], keepdims=[False, True])
+    case(reduction, normal(), axis=None, keepdims=[False, True])
+    case(reduction, normal(3, 0), axis=0)
+case(ops.sum, normal(0, 3), axis=[None, 0, 1])
+for extreme in (ops.max, ops.min):
+    case(extreme, distinct(3, 4), axis=[None, 0, -1, (0, 1)], keepdims=[False, True])
+    case(extreme, distinct(2, 3, 2), axis=[1, (0, 2)], keepdims=[False, True])
+    case(extreme, distinct(), axis=None)
+    case(extreme, distinct(3, 0), axis=0)
+case(ops.logsumexp, normal(3, 4), axis=[None, 0, -1, (0, 1)], keepdims=[False, True])
+case(ops.logsumexp, normal(3, 0), axis=0)
+case(ops.softmax, normal(3, 4), axis=[None, 0, -1, (0, 1)])
+case(ops.softmax, normal(0, 4))
+case(ops.log_softmax, normal(3, 4), axis=[None, 0, -1, (0, 1)])
+case(ops.log_softmax, normal(0, 4))
+
+# Shaping
+case(ops.reshape, normal(3, 4), shape=[(4, 3), (2, -1), 12, (2, 1, 6)])
+case(ops.reshape, normal(), shape=(1, 1))
+case(ops.reshape, normal(0, 3), shape=(3, 0))
+case(ops.transpose, normal(2, 3, 4), axes=[None, (1, 0, 2), (2, 0, 1), (-1, 0, -2)])
+case(ops.transpose, normal())
+case(ops.transpose, normal(0, 2))
+case(ops.swapaxes, normal(2, 3, 4), axis1=[0, -1], axis2=[1, -1])
+case(ops.expand_dims, normal(2, 3), axis=[0, 1, -1, (0, 2)])
+case(ops.expand_dims, normal(), axis=0)
+case(ops.squeeze, normal(1, 3, 1), axis=[None, 0, -1, (0, 2)])
+case(ops.squeeze, normal(1, 1))
+case(ops.broadcast_to, normal(3, 1), shape=[(3, 4), (2, 3, 2), (3, 0)])
+case(ops.broadcast_to, normal(), shape=[(), (2, 3)])
+case(ops.concatenate, normal(2, 3), normal(2, 3), axis=[0, 1, -1])
+case(ops.concatenate, normal(2, 3), normal(0, 3), normal(1, 3))
+case(ops.concatenate, normal(4))
+case(ops.getitem, normal(4, 3), key=[1, -1, slice(1, 3), slice(None, None, -2), (1, 2), (slice(None), 0), (Ellipsis, -1),
+                                     (None, slice(2)), (), np.array([0, 2, 0, 0]), (np.array([0, 0, 3]), np.array([1, 1, 2])),
+                                     (slice(None), np.array([2, 2])), np.array([True, False, True, True]),
+                                     np.array([], int), [1, 1], True])
+case(ops.getitem, normal(), key=[(), Ellipsis, None])
+case(ops.getitem, normal(0, 3), key=slice(None))
+
+# Linear algebra
+for a, b in [((2, 3), (3, 4)), ((3,), (3,)), ((3,), (3, 4)), ((2, 3), (3,)), ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)),
+             ((5, 1, 2, 3), (4, 3, 2)), ((3,), (5, 3, 2)), ((5, 2, 3), (3,)), ((0, 3), (3, 2)), ((2, 0), (0, 3)), ((1, 2, 3), (4, 3, 2))]:
+    case(ops.matmul, normal(*a), normal(*b))
+for shape in [(2, 3), (3,), (2, 4, 3), (0, 3)]:
+    case(ops.linear, normal(*shape), normal(3, 4), normal(4))
+    case(ops.linear, normal(*shape), normal(3, 4))
+
+# Lookup
+case(ops.embedding, normal(5, 3), integers(4, high=3), sparse=[True, False], padding=[None, 4])  # 4: not among the ids
+case(ops.embedding, normal(5, 2), integers(2, 3, high=5))
+case(ops.embedding, normal(5), integers(7, high=5))
+case(ops.embedding, normal(5, 2, 2), integers(3, high=5))
+case(ops.embedding, normal(5, 3), integers(high=5))
+case(ops.embedding, normal(5, 3), integers(0, high=5))
+
+# Losses
+for shape in [(6,), (2, 3), (), (0, 2)]:
+    case(ops.binary_cross_entropy_with_logits, away_from_zero(*shape), uniform(*shape, low=0, high=1), reduction=["none", "sum", "mean"])
+    case(ops.binary_cross_entropy_with_logits, away_from_zero(*shape), uniform(*shape, low=0, high=1),
+         uniform(*shape, low=0, high=2), reduction=["none", "sum", "mean"])
+case(ops.binary_cross_entropy_with_logits, normal(2, 3), integers(2, 3, high=2), reduction="mean")
+case(ops.binary_cross_entropy_with_logits, normal(2, 3), booleans(2, 3), reduction="mean")
+case(ops.cross_entropy, normal(4, 3), integers(4, high=3), reduction=["none", "sum", "mean"])
+case(ops.cross_entropy, normal(1, 1), integers(1, high=1), reduction=["none", "sum", "mean"])
+case(ops.cross_entropy, normal(0, 3), integers(0, high=3), reduction=["none", "sum", "mean"])

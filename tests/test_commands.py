@@ -1,0 +1,171 @@
+"""The commands as a person starts them: in a process of their own, with what they print and how they end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+SMALL = ["training.epochs=1", "model.dim=8", "training.blocks=4"]
+
+
+def nnkit(*words, cwd, module="nnkit.train", **environment):
+    return subprocess.run([sys.executable, "-m", module, *map(str, words)], cwd=cwd, capture_output=True, text=True,
+                          encoding="utf-8", env={**os.environ, **environment}, timeout=300)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text("the cat sat on the mat\nthe dog sat on the log\n" * 60, encoding="utf-8")
+    return path
+
+
+def train(corpus, *words, **environment):
+    return nnkit(CONFIGS / "sgns.yaml", f"data.train={corpus}", *SMALL, *words, cwd=corpus.parent, **environment)
+
+
+def only_line(result, code):
+    """The one line on stderr that is not progress, of a command that ended with this code and without a traceback."""
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr and result.stdout == ""
+    lines = [line for line in result.stderr.splitlines() if not line.startswith(("nnkit ", "data ", "model ", "epoch "))]
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+def test_the_main_job_trains_on_the_text_every_python_carries(tmp_path):
+    result = nnkit(CONFIGS / "sgns.yaml", *SMALL, "data.min_count=50", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"{Path('runs/sgns-001')}\n"
+    assert "socket →" in result.stderr and (tmp_path / "runs/sgns-001/loss.png").stat().st_size > 5_000
+
+
+@pytest.mark.case("trainer", 24)
+def test_no_control_character_reaches_a_file_and_no_display_is_needed(corpus):
+    result = train(corpus, MPLBACKEND="TkAgg", DISPLAY="", TERM="dumb")
+    assert result.returncode == 0, result.stderr
+    assert not [c for c in result.stderr if ord(c) < 32 and c != "\n"]
+    assert (corpus.parent / "runs/sgns-001/loss.png").exists()
+
+
+@pytest.mark.case("trainer", 16)
+@pytest.mark.case("wordvectors", 19)
+def test_the_hash_seed_of_python_changes_nothing(corpus):
+    for seed in ("0", "1"):
+        assert train(corpus, PYTHONHASHSEED=seed).returncode == 0
+    first, second = ((corpus.parent / f"runs/sgns-00{i}/vectors.vec").read_bytes() for i in (1, 2))
+    assert first == second
+
+
+def test_quiet_prints_the_path_alone(corpus):
+    result = train(corpus, "-q")
+    assert (result.returncode, result.stderr) == (0, "") and result.stdout == f"{Path('runs/sgns-001')}\n"
+
+
+def test_plot_draws_one_run_and_compares_two(corpus):
+    train(corpus, "-q")
+    train(corpus, "-q", "optimizer.lr=0.1")
+    one = nnkit("@last", "-o", "one.png", module="nnkit.plot", cwd=corpus.parent)
+    both = nnkit("sgns-001", "runs/sgns-002", "-o", "both.png", module="nnkit.plot", cwd=corpus.parent)
+    assert (one.returncode, both.returncode) == (0, 0), one.stderr + both.stderr
+    assert (corpus.parent / "one.png").stat().st_size > 5_000 and (corpus.parent / "both.png").stat().st_size > 5_000
+
+
+@pytest.mark.case("trainer", 8)
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
+def test_ctrl_c_saves_and_says_how_to_resume_and_resume_goes_on(corpus):
+    words = [CONFIGS / "sgns.yaml", f"data.train={corpus}", *SMALL, "training.epochs=10000"]
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "encoding": "utf-8"}
+    with subprocess.Popen([sys.executable, "-m", "nnkit.train", *words], cwd=corpus.parent, **pipes) as process:
+        until = time.monotonic() + 60
+        while not (corpus.parent / "runs/sgns-001/checkpoints/last.npz").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "SIGINT: finishing this step" in said and f"nnkit train --resume {Path('runs/sgns-001')}" in said
+    assert "Traceback" not in said
+    resumed = nnkit("--resume", "sgns-001", "training.epochs=1", cwd=corpus.parent)
+    assert "has all its 1 epochs" in only_line(resumed, 1)
+
+
+# Mistakes: one clear line, the right exit code
+
+def test_a_missing_config_names_the_path_that_was_tried(tmp_path):
+    assert str(tmp_path / "nowhere.yaml") in only_line(nnkit("nowhere.yaml", cwd=tmp_path), 2)
+
+
+def test_no_config_at_all_is_a_usage_error(tmp_path):
+    result = nnkit(cwd=tmp_path)
+    assert result.returncode == 2 and "a config is missing" in result.stderr
+
+
+def test_a_missing_corpus_names_the_path_that_was_tried(corpus):
+    assert str(corpus.parent / "nix.txt") in only_line(train(corpus, "data.train=nix.txt"), 1)
+    assert not list((corpus.parent / "runs").iterdir())
+
+
+@pytest.mark.case("wordvectors", 3)
+def test_a_corpus_of_rare_words_says_how_many_and_what_to_lower(corpus):
+    line = only_line(train(corpus, "data.min_count=1000"), 1)
+    assert "720 tokens" in line and "7 distinct" in line and "240 times" in line and "data.min_count" in line
+
+
+@pytest.mark.case("wordvectors", 4)
+def test_a_vocabulary_of_one_word_is_refused(corpus):
+    corpus.write_text("word word word\n" * 9, encoding="utf-8")
+    assert "at least 2 words" in only_line(train(corpus), 1)
+
+
+def test_an_empty_corpus_is_named(corpus):
+    corpus.write_text("", encoding="utf-8")
+    assert str(corpus) in only_line(train(corpus), 1)
+
+
+@pytest.mark.case("wordvectors", 10)
+def test_a_byte_that_is_no_utf8_is_named_with_line_and_offset(corpus):
+    corpus.write_bytes(b"good line\n caf\xe9 latin1\n good\n" * 9)
+    line = only_line(train(corpus), 1)
+    assert "corpus.txt:2" in line and "data.errors" in line
+
+
+@pytest.mark.case("trainer", 2)
+@pytest.mark.case("autograd", 42)
+def test_a_misspelt_key_says_what_was_meant(corpus):
+    assert "did you mean 'optimizer.lr'?" in only_line(train(corpus, "learning_rate=0.1"), 2)
+
+
+@pytest.mark.case("trainer", 1)
+@pytest.mark.case("autograd", 42)
+def test_a_rate_of_1e_minus_3_is_a_number(corpus):
+    result = train(corpus, "optimizer.lr=1e-3", "schedule={type: constant}")
+    assert result.returncode == 0, result.stderr
+    assert '"lr": 0.001,' in (corpus.parent / "runs/sgns-001/metrics.jsonl").read_text(encoding="utf-8")
+
+
+@pytest.mark.case("trainer", 7)
+def test_a_run_that_exists_is_not_overwritten(corpus):
+    assert train(corpus, "--out", "mine").returncode == 0
+    before = (corpus.parent / "mine/run.json").read_bytes()
+    result = train(corpus, "--out", "mine")
+    assert result.returncode == 2 and "--resume mine" in result.stderr and "--force" in result.stderr
+    assert (corpus.parent / "mine/run.json").read_bytes() == before
+    assert train(corpus, "--out", "mine", "--force").returncode == 0
+
+
+@pytest.mark.case("trainer", 19)
+@pytest.mark.case("wordvectors", 21)
+def test_a_rate_that_makes_the_loss_nan_ends_with_3_and_no_vectors(corpus):
+    line = only_line(train(corpus, "optimizer.lr=1e6", "training.epochs=50"), 3)
+    assert "step" in line and "lr" in line and "Try a smaller optimizer.lr" in line
+    assert not (corpus.parent / "runs/sgns-001/vectors.vec").exists()
+
+
+def test_an_unknown_command_lists_those_there_are(tmp_path):
+    result = nnkit("trian", module="nnkit", cwd=tmp_path)
+    assert result.returncode == 2 and "train" in result.stderr and "plot" in result.stderr

@@ -1,0 +1,26 @@
+"""A small training that takes a fraction of a second: the SGNS recipe on a text of its own."""
+
+import numpy as np
+import pytest
+
+CONFIG = """\
+recipe: sgns
+name: tiny
+data: {{train: {corpus}, min_count: 1, subsample: 0}}
+model: {{dim: 8, window: 2}}
+training: {{epochs: 3, blocks: 2, block_length: 8, shared_negatives: 4}}
+schedule: {{type: linear, end: 1e-4}}
+log: {{every: 7 steps}}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """The path of a config, in a folder that is the current one."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    lines = [" ".join(f"w{i}" for i in rng.integers(0, 40, 12)) for _ in range(80)]
+    (tmp_path / "corpus.txt").write_text("\n".join(lines), encoding="utf-8")
+    path = tmp_path / "tiny.yaml"
+    path.write_text(CONFIG.format(corpus="corpus.txt"), encoding="utf-8")
+    return path

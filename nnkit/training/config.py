@@ -19,8 +19,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from nnkit.errors import ConfigError
+from nnkit.training.places import Place, PlacedError, Problem
 from nnkit.training.schema import LOCATE_PATHS, PublicPath, public_paths, resolve_path, sections_in, tag_of
-from nnkit.training.yaml_tree import CORE_RESOLVERS, Node, Place, PlacedError, Problem, read_tree, reads_as
+from nnkit.training.yaml_tree import CORE_RESOLVERS, Node, read_tree, reads_as
 
 __all__ = ["PublicPath", "format_errors", "public_paths", "read_tree", "recipe_of", "to_scalar", "to_yaml", "validate"]
 

@@ -128,7 +128,7 @@ class TrainingConfig(Section):
     """How long to train; recipes add the shape of a step."""
 
     epochs: int = Field(default=5, ge=1, description="passes over the data")
-    blas_threads: int | None = Field(default=None, ge=1, description="threads of a matrix product; null: all there are")
+    blas_threads: int | None = Field(default=1, ge=1, description="threads of a matrix product; null: all there are")
 
 
 class SGDConfig(Section):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -24,12 +23,13 @@ from nnkit.training.console import Console
 from nnkit.training.files import plain
 from nnkit.training.loop import Trainer
 from nnkit.training.metrics import MetricsLog, read_metrics, write_history
+from nnkit.training.places import PlacedError, Problem
 from nnkit.training.plots import safe_plot
 from nnkit.training.recipe import Recipe, find_recipe, load_recipe, local_files
 from nnkit.training.run_directory import RunDirectory
 from nnkit.training.schema import RunConfig
 from nnkit.training.signals import StopRequest
-from nnkit.training.yaml_tree import Node, PlacedError, Problem
+from nnkit.training.yaml_tree import Node
 
 MAY_CHANGE = ("training.epochs", "log.", "save.", "eval.every")  # on resume: what does not change the past
 
@@ -62,7 +62,7 @@ def fit(config: str | os.PathLike[str], overrides: Sequence[str] | dict[str, Any
     called with every row of metrics.jsonl. ConfigError, DataError, Diverged and other UserErrors as the commands have them.
     """
     if isinstance(overrides, dict):
-        overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]  # JSON is YAML
+        overrides = [f"{key}={configs.to_scalar(value)}" for key, value in overrides.items()]
     path = Path(config)
     tree = configs.read_tree(path, overrides)
     recipe_class = load_recipe(recipe_file(tree))

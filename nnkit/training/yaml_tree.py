@@ -10,7 +10,7 @@ import codecs
 import difflib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from nnkit.errors import ConfigError
+from nnkit.training.places import Place, PlacedError, Problem, Source, printable
 
 MAX_DEPTH = 50         # deeper than any config, and shallower than any recursion limit
 MAX_REPEATED = 10_000  # nodes that aliases may add: a few lines of aliases of aliases can stand for billions
@@ -40,70 +41,6 @@ CORE_RESOLVERS: dict[Any, Any] = {None: [(_TAG + kind, pattern) for kind, patter
 def reads_as(text: str, kind: str) -> bool:
     """Whether plain `text` fits a kind of scalar: "null", "bool", "int" or "float" (which every int is too)."""
     return _SCALARS[kind].match(text) is not None
-
-
-def printable(text: str) -> str:
-    """`text` on one line: line breaks and control characters become escapes."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file, or one override of the command line. `folder` is what relative paths in it are relative to."""
-
-    name: str
-    folder: str
-    lines: tuple[str, ...] = ()
-    order: int = 0
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where something stood. Lines and columns count from 1; line 0 is an override, which has none."""
-
-    source: Source
-    line: int = 0
-    column: int = 0
-    width: int = 1
-
-    def __str__(self) -> str:
-        return f"{self.source.name}:{self.line}:{self.column}" if self.line else self.source.name
-
-    @property
-    def folder(self) -> Path:
-        """The absolute folder that a relative path written here is relative to."""
-        return Path(self.source.folder)
-
-    def caret(self) -> str:
-        """Two lines, the source and a caret under the place; nothing for an override."""
-        if not 0 < self.line <= len(self.source.lines):
-            return ""
-        start = max(0, self.column - 80)  # of a very long line, the part around the place
-        shown = "".join(c if c.isprintable() else " " for c in self.source.lines[self.line - 1][start:start + 120])
-        marks = "^" * max(1, min(self.width, len(shown) - (self.column - 1 - start)))
-        return f"{self.line:>8} | {shown}\n{'':>8} | {' ' * (self.column - 1 - start)}{marks}"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One mistake: `what; the way out`, and its place."""
-
-    place: Place
-    text: str
-
-    def __str__(self) -> str:
-        return printable(f"{self.place}: {self.text}")
-
-
-class PlacedError(ConfigError):
-    """All mistakes that were found, in the order of their places; `str()` is one line for each."""
-
-    def __init__(self, problems: Iterable[Problem]):
-        def position(p: Problem) -> tuple[int, int, int, str]:
-            return p.place.source.order, p.place.line, p.place.column, p.text
-
-        self.problems = sorted(set(problems), key=position)
-        super().__init__("\n".join(map(str, self.problems)))
 
 
 @dataclass

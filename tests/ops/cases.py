@@ -191,7 +191,8 @@ case(ops.getitem, normal(0, 3), key=slice(None))
 
 # Linear algebra
 for a, b in [((2, 3), (3, 4)), ((3,), (3,)), ((3,), (3, 4)), ((2, 3), (3,)), ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)),
-             ((5, 1, 2, 3), (4, 3, 2)), ((3,), (5, 3, 2)), ((5, 2, 3), (3,)), ((0, 3), (3, 2)), ((2, 0), (0, 3)), ((1, 2, 3), (4, 3, 2))]:
+             ((5, 1, 2, 3), (4, 3, 2)), ((3,), (5, 3, 2)), ((5, 2, 3), (3,)), ((0, 3), (3, 2)), ((2, 0), (0, 3)),
+             ((1, 2, 3), (4, 3, 2))]:
     case(ops.matmul, normal(*a), normal(*b))
 for shape in [(2, 3), (3,), (2, 4, 3), (0, 3)]:
     case(ops.linear, normal(*shape), normal(3, 4), normal(4))
@@ -207,7 +208,8 @@ case(ops.embedding, normal(5, 3), integers(0, high=5))
 
 # Losses
 for shape in [(6,), (2, 3), (), (0, 2)]:
-    case(ops.binary_cross_entropy_with_logits, away_from_zero(*shape), uniform(*shape, low=0, high=1), reduction=["none", "sum", "mean"])
+    case(ops.binary_cross_entropy_with_logits, away_from_zero(*shape), uniform(*shape, low=0, high=1),
+         reduction=["none", "sum", "mean"])
     case(ops.binary_cross_entropy_with_logits, away_from_zero(*shape), uniform(*shape, low=0, high=1),
          uniform(*shape, low=0, high=2), reduction=["none", "sum", "mean"])
 case(ops.binary_cross_entropy_with_logits, normal(2, 3), integers(2, 3, high=2), reduction="mean")

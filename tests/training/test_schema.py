@@ -165,7 +165,8 @@ def test_keys_come_with_the_defaults_their_config_gives_them():
     paths = {(p.path, p.type): p for p in public_paths(Tree)}
     assert paths["optimizer.lr", ""].default == 0.5
     assert paths["top.size", "leaf"].default == 7
-    assert (paths["word", ""].required, paths["word", ""].help) == (True, "must be given")
+    word = paths["word", ""]
+    assert (word.required, word.default, word.help) == (True, None, "must be given")
 
 
 def test_the_keys_of_a_class_that_contains_itself_end():

@@ -101,7 +101,7 @@ class Trainer:
         self.last_loss = math.nan
         self.clock = Stopwatch()
         self._line_at = time.monotonic()
-        self._saved_step: int | None = None
+        self._saved_at: tuple[int, int] | None = None  # epoch and step
 
     def train(self, metrics: MetricsLog, stop: StopRequest) -> None:
         """Go on from the position to the last epoch, or to the step in which `stop` is asked for. Diverged on NaN."""
@@ -109,7 +109,7 @@ class Trainer:
         recipe, model, optimizer, position = self.recipe, self.model.train(), self.optimizer, self.position
         self.clock.start()
         with np.errstate(all="ignore"):  # what overflows is found in the loss, with better words
-            while position.epoch < self.epochs:
+            while not self.is_done():
                 rng = np.random.default_rng([self.config.seed, 1, position.epoch])
                 for batch in recipe.batches(position.epoch, rng, position.step_in_epoch):
                     optimizer.lr = self.schedule(self.progress())
@@ -127,6 +127,9 @@ class Trainer:
                 self.after_epoch()
         self.clock.stop()
         self.check_parameters()
+
+    def is_done(self) -> bool:
+        return self.position.epoch >= self.epochs
 
     def progress(self) -> float:
         """The share of the training that is done, 0 to 1."""
@@ -225,8 +228,8 @@ class Trainer:
         names = [name for name, p in self.model.named_parameters() if not np.isfinite(p.value).all()]
         squares = [float(np.sum(np.square(g.coalesce().values if isinstance(g, RowGrad) else g, dtype=np.float64)))
                    for p in self.model.parameters() if (g := p.grad) is not None]
-        saved = (f"the last finite state is {self.run.path('checkpoints/last.npz')} (step {self._saved_step})"
-                 if self._saved_step is not None else "nothing was saved before")
+        saved = (f"the last finite state is {self.run.path('checkpoints/last.npz')} (step {self._saved_at[1]})"
+                 if self._saved_at is not None else "nothing was saved before")
         return (f"step {self.position.step + 1}: {what} (lr {self.optimizer.lr:g}, last gradient norm "
                 f"{math.sqrt(sum(squares)):.3g}, first bad tensor: {names[0] if names else 'the loss itself'}); {saved}. "
                 f"Try a smaller optimizer.lr (now {self.config.optimizer.lr:g})")
@@ -234,7 +237,10 @@ class Trainer:
     # Saving
 
     def save(self) -> None:
-        """Write checkpoints/last.npz: all that `restore` needs to go on to the bit."""
+        """Write checkpoints/last.npz, unless it is there: all that `restore` needs to go on to the bit."""
+        here = self.position.epoch, self.position.step
+        if self._saved_at == here:
+            return
         with self.clock.paused():
             self.check_parameters()
             arrays = {f"model/{name}": value for name, value in self.model.state_dict().items()}
@@ -244,7 +250,7 @@ class Trainer:
                     "generators": {name: g.bit_generator.state for name, g in self.model.named_generators()}}
             save_checkpoint(self.run.path("checkpoints/last.npz"), arrays, meta)
             self.run.commit_replacement()
-            self._saved_step = self.position.step
+            self._saved_at = here
 
     def restore(self) -> int:
         """Take the state of the last checkpoint; returns the length of metrics.jsonl that goes with it."""
@@ -262,5 +268,5 @@ class Trainer:
                                     "since_evaluation": Mean(**saved["since_evaluation"])})
         self.optimizer.lr = meta["lr"]
         self.clock = Stopwatch(meta["seconds"])
-        self._saved_step = self.position.step
+        self._saved_at = self.position.epoch, self.position.step
         return meta["metrics_length"]

@@ -20,7 +20,7 @@ from nnkit.nn import Module
 from nnkit.optim import SGD, schedules
 from nnkit.training import config as configs
 from nnkit.training.console import Console
-from nnkit.training.files import plain
+from nnkit.training.files import plain, replacing
 from nnkit.training.loop import Trainer
 from nnkit.training.metrics import MetricsLog, read_metrics, write_history
 from nnkit.training.places import PlacedError, Problem
@@ -78,11 +78,9 @@ def fit(config: str | os.PathLike[str], overrides: Sequence[str] | dict[str, Any
         for name, content in files.items():
             run.path(name).write_bytes(content)
         return _train(run, recipe_class, settings, console, on_log, resumed=False)
-    except BaseException as error:
+    except BaseException:
         console.close()
-        if run.path("metrics.jsonl").exists():
-            _record_failure(run, error)
-        else:  # it never began: a mistake in the config or the data leaves no folder behind
+        if not run.path("metrics.jsonl").exists():  # it never began: a mistake in the config or the data leaves no folder behind
             shutil.rmtree(run.folder, ignore_errors=True)
         run.abandon()
         raise
@@ -109,9 +107,6 @@ def resume(name: str | os.PathLike[str], overrides: Sequence[str] = (), *, quiet
     console = Console(quiet)
     try:
         return _train(run, recipe_class, settings, console, on_log, resumed=True)
-    except BaseException as error:
-        _record_failure(run, error)
-        raise
     finally:
         console.close()
 
@@ -129,7 +124,6 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
         optimizer = SGD(model.parameters(), **settings.optimizer.model_dump(exclude={"type"}))
         schedule = make_schedule(settings)
         facts = recipe.facts()
-        metrics_path = run.path("metrics.jsonl")
         trainer = Trainer(recipe, model, optimizer, schedule, settings, run, console, on_log)
         keep = 0
         if resumed:
@@ -137,32 +131,38 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
                 raise DataError(f"{run}: the data is not what it was when this run started (see \"data\" in its run.json); "
                                 "start a new run")
             keep = trainer.restore()
-            if trainer.position.epoch >= trainer.epochs:
+            if trainer.is_done():
                 raise UserError(f"{run} has all its {trainer.epochs} epochs; to train on, add training.epochs=N with a larger N")
             console.say(f"resume  from step {trainer.position.step:,}")
+            with replacing(run.path("config.yaml")) as file:  # with more epochs, perhaps
+                file.write(configs.to_yaml(settings).encode())
         run.update_run(status="running", seed=settings.seed, argv=sys.argv[1:], data=facts, **environment())
-        with MetricsLog(metrics_path, keep) as metrics, StopRequest(console.say) as stop:
-            console.start_bar(trainer.epochs * recipe.units_per_epoch, trainer.units_done(), recipe.unit)
-            trainer.train(metrics, stop)
-            finish(run, recipe, model, trainer, console, stop)
-    return Run(run, recipe, model, stop.exit_code)
+        try:
+            with MetricsLog(run.path("metrics.jsonl"), keep) as metrics, StopRequest(console.say) as stop:
+                console.start_bar(trainer.epochs * recipe.units_per_epoch, trainer.units_done(), recipe.unit)
+                trainer.train(metrics, stop)
+                finish(run, recipe, model, trainer, console)
+        except BaseException as error:
+            _record_failure(run, error)
+            raise
+    return Run(run, recipe, model, 0 if trainer.is_done() else stop.exit_code)
 
 
-def finish(run: RunDirectory, recipe: Recipe, model: Module, trainer: Trainer, console: Console, stop: StopRequest) -> None:
+def finish(run: RunDirectory, recipe: Recipe, model: Module, trainer: Trainer, console: Console) -> None:
     """Save, export, draw, and say what came out; after a signal, too."""
     trainer.save()
     model.eval()
     recipe.export(model, run.path)
     write_history(read_metrics(run.path("metrics.jsonl")), run.path("history.csv"))
     hint = safe_plot(run.folder)
-    status = "finished" if stop.signal is None else "interrupted"
+    status = "finished" if trainer.is_done() else "interrupted"
     run.update_run(status=status, seconds=round(trainer.clock.seconds, 3), step=trainer.position.step,
                    **{f"{recipe.unit}_per_second": round(trainer.speed())})
     for line in recipe.report(model):
         console.say(line)
     console.say(f"{status}   {trainer.position.step:,} steps, {trainer.speed():,.0f} {recipe.unit}/s   "
                 f"{hint or 'picture ' + str(run.path('loss.png'))}")
-    if stop.signal is not None:
+    if not trainer.is_done():
         console.say(f"resume  nnkit train --resume {run}")
 
 

@@ -131,7 +131,10 @@ def test_resuming_a_finished_run_says_how_to_train_on(tiny):
     run = quietly(tiny)
     with pytest.raises(nnkit.UserError, match=r"has all its 3 epochs; .*training\.epochs=N"):
         nnkit.resume(run.path, quiet=True)
-    assert nnkit.resume(run.path, ["training.epochs=4"], quiet=True).directory.read_run()["status"] == "finished"
+    assert run.directory.read_run()["status"] == "finished"
+    longer = nnkit.resume(run.path, ["training.epochs=4"], quiet=True)
+    assert longer.directory.read_run()["status"] == "finished"
+    assert "epochs: 4\n" in (run.path / "config.yaml").read_text(encoding="utf-8")
 
 
 def test_resuming_with_another_past_is_refused(tiny):

@@ -91,9 +91,10 @@ def constant(x: Any, inputs: tuple) -> Any:
         return x
     if isinstance(x, np.generic) and x.dtype.kind in "fiub":
         return x.item()
-    if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
-        raise TypeError(f"a {type(x).__name__} of Tensors is no input, its gradient would be lost; pass each Tensor by position")
-    x = np.asarray(x)
+    if type(x) is not np.ndarray:
+        if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
+            raise TypeError(f"a {type(x).__name__} of Tensors is no input, its gradient would be lost; pass each by position")
+        x = np.asarray(x)
     if x.dtype.kind == "f":
         return x.astype(result_dtype(inputs), copy=False)
     if x.dtype.kind not in "iub":

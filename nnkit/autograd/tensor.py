@@ -94,8 +94,8 @@ class Tensor:
     def __repr__(self) -> str:
         numbers = np.array2string(self.value, precision=4, threshold=6, edgeitems=2, separator=", ").split()
         text = " ".join(numbers)
-        if len(text) > 60:
-            text = text[:57] + "..."
+        if len(text) > 45:
+            text = text[:42] + "..."
         parts = [text, f"shape={self.shape}", f"dtype={self.dtype}"]
         if self.name:
             parts.insert(0, f"name={self.name!r}")

@@ -26,8 +26,8 @@ def load_into(module: Module, path: str | os.PathLike) -> None:
     DataError for a file that is missing or damaged, ValueError where names or shapes differ; then the module is unchanged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            state = {name: file[name] for name in file.files}
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:  # np.load alone leaves a damaged file open
+            state = {name: arrays[name] for name in arrays.files}
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except Exception as error:  # a damaged archive fails in a dozen ways, from BadZipFile to RuntimeError

@@ -1,12 +1,12 @@
 """The operations, one small class each, one family a file, under the names that NumPy gives them."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from nnkit.autograd import Tensor, dispatch
 from nnkit.ops import arithmetic, elementwise, linear_algebra, lookup, losses, reductions, shaping
 
-MYPY = False  # but true for mypy, which takes a class under a decorator for a class and not for the function it became
-if MYPY:
+if TYPE_CHECKING:  # a type checker takes a class under a decorator for a class, not for the function that it becomes
     def __getattr__(name: str) -> Callable[..., Tensor]: ...
 else:
     from nnkit.ops.arithmetic import absolute, add, divide, multiply, negative, power, subtract

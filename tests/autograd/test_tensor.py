@@ -131,15 +131,14 @@ def test_item_assignment_is_refused_and_says_what_to_use():
 
 
 @pytest.mark.case("autograd", 12)
-@pytest.mark.parametrize("change", [lambda y: y.__add__(1), lambda y: y - 1, lambda y: y * 3, lambda y: y / 2, lambda y: y ** 2])
-def test_in_place_operators_rebind_and_leave_the_old_tensor_alone(change):
+def test_in_place_operators_rebind_and_leave_the_old_tensor_alone():
     x = y = Tensor([1.0, 2.0])
     y += 1
     y -= 2
     y *= 3
     y /= 2
     y **= 2
-    assert y is not x and change(x) is not x
+    assert y is not x
     np.testing.assert_array_equal(x.value, [1, 2])
     y.sum().backward()
     np.testing.assert_allclose(x.grad, 4.5 * (x.value - 1))
@@ -207,21 +206,38 @@ def test_float32_stays_float32_beside_anything(f):
 
 
 METHODS = [
-    (lambda x: x.sum(), np.sum), (lambda x: x.sum(0), lambda a: np.sum(a, 0)), (lambda x: x.mean(axis=1, keepdims=True),
-     lambda a: np.mean(a, axis=1, keepdims=True)), (lambda x: x.max(1), lambda a: np.max(a, 1)),
-    (lambda x: x.min(axis=(0, 1)), lambda a: np.min(a, axis=(0, 1))), (lambda x: x.T, np.transpose), (lambda x: x.mT, lambda a: np.swapaxes(a, -1, -2)),
-    (lambda x: x.reshape(3, -1), lambda a: np.reshape(a, (3, -1))), (lambda x: x.reshape((4, 3)), lambda a: np.reshape(a, (4, 3))),
-    (lambda x: x.reshape(12), lambda a: np.reshape(a, 12)), (lambda x: x.transpose(1, 0), lambda a: np.transpose(a, (1, 0))),
-    (lambda x: x.transpose((1, 0)), lambda a: np.transpose(a, axes=(1, 0))), (lambda x: x.transpose(), np.transpose),
-    (lambda x: x.swapaxes(0, 1), lambda a: np.swapaxes(a, 0, 1)), (lambda x: x[1:, ::2], lambda a: a[1:, ::2]), (lambda x: abs(x), np.abs),
-    (lambda x: x[np.array([0, 0])], lambda a: a[np.array([0, 0])]), (lambda x: x[Tensor(np.array([0, 0]))], lambda a: a[np.array([0, 0])]),
-    (lambda x: ops.exp(x), np.exp), (lambda x: x / 2, lambda a: np.divide(a, 2)), (lambda x: ops.tanh(x), np.tanh),
-    (lambda x: ops.expand_dims(x, axis=0), lambda a: np.expand_dims(a, 0)), (lambda x: ops.square(x), np.square),
+    (lambda x: x.sum(), np.sum),
+    (lambda x: x.sum(0), lambda a: np.sum(a, 0)),
+    (lambda x: x.mean(axis=1, keepdims=True), lambda a: np.mean(a, axis=1, keepdims=True)),
+    (lambda x: x.max(1), lambda a: np.max(a, 1)),
+    (lambda x: x.min(axis=(0, 1)), lambda a: np.min(a, axis=(0, 1))),
+    (lambda x: x.T, np.transpose),
+    (lambda x: x.mT, lambda a: np.swapaxes(a, -1, -2)),
+    (lambda x: x.reshape(3, -1), lambda a: np.reshape(a, (3, -1))),
+    (lambda x: x.reshape((4, 3)), lambda a: np.reshape(a, (4, 3))),
+    (lambda x: x.reshape(12), lambda a: np.reshape(a, 12)),
+    (lambda x: x.transpose(1, 0), lambda a: np.transpose(a, (1, 0))),
+    (lambda x: x.transpose((1, 0)), lambda a: np.transpose(a, axes=(1, 0))),
+    (lambda x: x.transpose(), np.transpose),
+    (lambda x: x.swapaxes(0, 1), lambda a: np.swapaxes(a, 0, 1)),
+    (lambda x: x[1:, ::2], lambda a: a[1:, ::2]),
+    (lambda x: x[np.array([0, 0])], lambda a: a[np.array([0, 0])]),
+    (lambda x: x[Tensor(np.array([0, 0]))], lambda a: a[np.array([0, 0])]),
+    (lambda x: abs(x), np.abs),
+    (lambda x: ops.exp(x), np.exp),
+    (lambda x: ops.tanh(x), np.tanh),
+    (lambda x: ops.square(x), np.square),
+    (lambda x: x / 2, lambda a: np.divide(a, 2)),
+    (lambda x: x - 1, lambda a: np.subtract(a, 1)),
+    (lambda x: x * 2, lambda a: np.multiply(2, a)),
+    (lambda x: x @ x.T, lambda a: np.matmul(a, np.transpose(a))),
+    (lambda x: ops.where(x > 0, x, 0), lambda a: np.where(a > 0, a, 0)),
+    (lambda x: ops.maximum(x, 0), lambda a: np.maximum(a, 0)),
+    (lambda x: ops.squeeze(x), np.squeeze),
+    (lambda x: ops.expand_dims(x, axis=0), lambda a: np.expand_dims(a, 0)),
+    (lambda x: ops.broadcast_to(x, shape=(2, 3, 4)), lambda a: np.broadcast_to(a, (2, 3, 4))),
+    (lambda x: ops.concatenate(x, x), lambda a: np.concatenate((a, a))),
     (lambda x: ops.concatenate(x, x, axis=1), lambda a: np.concatenate([a, a], axis=1)),
-    (lambda x: ops.concatenate(x, x), lambda a: np.concatenate((a, a))), (lambda x: x - 1, lambda a: np.subtract(a, 1)),
-    (lambda x: ops.where(x > 0, x, 0), lambda a: np.where(a > 0, a, 0)), (lambda x: ops.maximum(x, 0), lambda a: np.maximum(a, 0)),
-    (lambda x: ops.broadcast_to(x, shape=(2, 3, 4)), lambda a: np.broadcast_to(a, (2, 3, 4))), (lambda x: ops.squeeze(x), np.squeeze),
-    (lambda x: x @ x.T, lambda a: np.matmul(a, np.transpose(a))), (lambda x: x * 2, lambda a: np.multiply(2, a)),
 ]
 
 
@@ -238,8 +254,8 @@ def test_methods_operators_and_numpys_functions_are_the_same_operation(method, f
     np.testing.assert_array_equal(x.grad, other.grad)
 
 
-@pytest.mark.parametrize("call", [lambda x: np.linalg.norm(x), lambda x: np.stack([x, x]), lambda x: np.sin(x), lambda x: np.add.reduce(x),
-                                  lambda x: np.cumsum(x), lambda x: np.isnan(x)])
+@pytest.mark.parametrize("call", [lambda x: np.linalg.norm(x), lambda x: np.stack([x, x]), lambda x: np.sin(x),
+                                  lambda x: np.add.reduce(x), lambda x: np.cumsum(x), lambda x: np.isnan(x)])
 def test_a_numpy_function_without_an_operation_says_so_and_never_drops_the_gradient(call):
     with pytest.raises(TypeError, match=r"has no operation on Tensors.*\.value"):
         call(Tensor([1.0, 2.0]))

@@ -279,8 +279,25 @@ def test_arrays_on_either_side_are_constants_of_the_tensors_dtype(operation, a, 
 def test_a_list_of_tensors_is_refused_for_its_gradient_would_be_lost(dtype):
     a = Tensor(np.ones(2, dtype))
     for wrong in ([a, a], (a, 1.0)):
-        with pytest.raises(TypeError, match="pass each Tensor by position"):
+        with pytest.raises(TypeError, match="pass each by position"):
             ops.concatenate(wrong)
+
+
+def test_forward_sees_numbers_as_pythons_own_and_arrays_in_the_tensors_dtype():
+    seen = []
+
+    @tensor_op
+    class spy(Operation):
+        """Notes what arrives."""
+
+        @staticmethod
+        def forward(ctx, *inputs):
+            seen.extend(inputs)
+            return inputs[0]
+
+    spy(Tensor(np.ones(2, np.float32)), np.float64(0.5), np.int8(3), 2, None, np.ones(2), np.array(0.5), np.arange(2, dtype=np.int8))
+    assert [type(x) for x in seen[1:5]] == [float, int, int, type(None)]
+    assert [x.dtype for x in seen[5:]] == [np.float32, np.float32, np.int8]
 
 
 def test_two_tensors_follow_numpys_promotion():

@@ -45,6 +45,8 @@ class Tensor:
         if isinstance(value, Tensor):
             value = value.value
         if not isinstance(value, np.ndarray):
+            if isinstance(value, (list, tuple)) and any(isinstance(part, Tensor) for part in value):
+                raise TypeError("a list of Tensors makes no Tensor, their gradients would be lost; use nnkit.ops.concatenate")
             is_python = not isinstance(value, np.generic)
             value = np.asarray(value)
             if is_python and value.dtype == np.float64:

@@ -1,7 +1,10 @@
 """save and load_into: a module's arrays in one .npz file, by name, without pickle."""
 
 import os
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -14,10 +17,18 @@ def save(module: Module, path: str | os.PathLike) -> None:
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "wb") as file:
-        np.savez(file, **module.state_dict())  # type: ignore[arg-type]
+        write_npz(file, module.state_dict())
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def write_npz(file: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
+    """What np.savez writes. np.savez itself takes names as keywords, and would lose an array named `file`."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
 
 
 def load_into(module: Module, path: str | os.PathLike) -> None:

@@ -33,7 +33,7 @@ class embedding(Operation):
     @staticmethod
     def backward(ctx, grad_output):
         ids, shape, padding, sparse = ctx
-        rows, values = ids.reshape(-1), grad_output.reshape(-1, *shape[1:])
+        rows, values = ids.flatten(), grad_output.reshape(-1, *shape[1:])
         if padding is not None:
             rows, values = rows[rows != padding], values[rows != padding]
         grad = RowGrad(rows, values, shape)

@@ -14,11 +14,12 @@ import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from nnkit.errors import UserError
+from nnkit.nn.saving import write_npz
 from nnkit.training.files import replacing
 
 FORMAT = 1
@@ -45,7 +46,7 @@ def save_checkpoint(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarra
         for stale in glob.glob(str(path.with_name(f".{glob.escape(path.name)}.*.tmp"))):
             os.unlink(stale)  # of a process that was killed: each is as large as a checkpoint
         with replacing(path) as file:
-            _write(file, {**arrays, "meta": np.array(text)})
+            write_npz(file, {**arrays, "meta": np.array(text)})
             if path.exists():
                 _second_name(path, aside)
         # only now: until the new one was in place, the earlier .prev might have been the only whole one
@@ -128,14 +129,6 @@ def _numpy_number(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     raise TypeError(f"checkpoint meta holds a {type(value).__name__}, which JSON cannot hold: {value!r}")
-
-
-def _write(file: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
-    """np.savez, which cannot be used because it takes names as keywords: an array named 'file' would be lost."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
 
 
 def _checked_members(archive: zipfile.ZipFile, file_size: int) -> dict[str, zipfile.ZipInfo]:

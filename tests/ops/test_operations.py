@@ -295,7 +295,8 @@ def test_forward_sees_numbers_as_pythons_own_and_arrays_in_the_tensors_dtype():
             seen.extend(inputs)
             return inputs[0]
 
-    spy(Tensor(np.ones(2, np.float32)), np.float64(0.5), np.int8(3), 2, None, np.ones(2), np.array(0.5), np.arange(2, dtype=np.int8))
+    x = Tensor(np.ones(2, np.float32))
+    spy(x, np.float64(0.5), np.int8(3), 2, None, np.ones(2), np.array(0.5), np.arange(2, dtype=np.int8))
     assert [type(x) for x in seen[1:5]] == [float, int, int, type(None)]
     assert [x.dtype for x in seen[5:]] == [np.float32, np.float32, np.int8]
 

@@ -1,5 +1,7 @@
 """Initial values of parameters. Every function returns a float leaf Tensor of the default dtype (float32)."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

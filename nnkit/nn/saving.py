@@ -1,9 +1,9 @@
 """save and load_into: a module's arrays in one .npz file, by name, without pickle."""
 
+from __future__ import annotations
+
 import os
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -14,8 +14,7 @@ from nnkit.nn.module import Module
 
 def save(module: Module, path: str | os.PathLike) -> None:
     """Write parameters and buffers to `path`, by way of a temporary file: an interrupted save leaves the old one."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = os.fspath(path) + ".tmp"
     with open(temporary, "wb") as file:
         write_npz(file, module.state_dict())
         file.flush()
@@ -25,6 +24,8 @@ def save(module: Module, path: str | os.PathLike) -> None:
 
 def write_npz(file: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
     """What np.savez writes. np.savez itself takes names as keywords, and would lose an array named `file`."""
+    import zipfile  # it costs more than the rest of nnkit.nn, and most programs save nothing
+
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

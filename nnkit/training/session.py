@@ -116,6 +116,7 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
     console.open_log(run.path("train.log"))
     with threadpool_limits(settings.training.blas_threads, user_api="blas"):
         console.say(f"nnkit {nnkit_version()}   seed {settings.seed}   run {run}")
+        console.say("data    reading")  # the builtin text takes ten seconds the first time, then it is cached
         recipe = recipe_class(settings)
         console.say(f"data    {recipe.summary()}")
         model = recipe.build(np.random.default_rng([settings.seed, 0]))

@@ -23,7 +23,8 @@ def cross_entropy(logits: Tensor, classes: Any, *, reduction: str = "mean") -> T
                          f"got {classes.shape}")
     if classes.dtype.kind not in "iu":
         raise TypeError(f"cross_entropy: classes must be integers, got {classes.dtype}")
-    if classes.size and not 0 <= classes.min() <= classes.max() < n_classes:
+    # As unsigned numbers negative ones are huge: one look finds both mistakes.
+    if classes.size and classes.astype(np.uint64).max() >= n_classes:
         raise IndexError(f"cross_entropy: classes from {classes.min()} to {classes.max()} with logits for 0..{n_classes - 1}")
     check_reduction(reduction)
     if logits.ndim == 2:

@@ -6,9 +6,11 @@ when it is imported; from then on `x + y`, `x.sum()`, `np.exp(x)` and `ops.exp(x
 
 from collections.abc import Callable, Mapping
 
-operations: dict[str, Callable] = {}
+operations: dict[str, Callable] = {}  # by the name NumPy gives them
+numpy_functions: dict[Callable, Callable] = {}  # a NumPy function → the same on Tensors, with NumPy's own arguments
 
 
-def install(table: Mapping[str, Callable]) -> None:
-    """Enter operations under the names that NumPy gives them."""
+def install(table: Mapping[str, Callable], functions: Mapping[Callable, Callable]) -> None:
+    """Enter the operations, and what stands for NumPy's functions."""
     operations.update(table)
+    numpy_functions.update(functions)

@@ -7,43 +7,75 @@ leave it as they are used; leaves get theirs at the end, so a mistake on the way
 
 from __future__ import annotations
 
-import heapq
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnkit.autograd.modes import mode
 from nnkit.autograd.rows import RowGrad, add_grads
 
 if TYPE_CHECKING:
     from nnkit.autograd.tensor import Tensor
 
 
-def backward(root: Tensor, grad: Any = None, *, keep_grads: bool = False) -> None:
+def backward(root: Tensor, grad: Any = None, *, keep_grads: bool = False, retain_graph: bool = True) -> None:
     """Add d root / d leaf, times `grad`, to the `.grad` of every leaf that wants one.
 
     grad: an array of root's shape; may be left out where root is a single number. keep_grads: leave `.grad` on every
-    node on the way too. ValueError for a missing or misshapen grad, RuntimeError where there is no graph.
+    node on the way too. retain_graph=False: give up what forward kept for each operation as soon as it was used.
+    ValueError for a missing or misshapen grad, RuntimeError where there is no graph or a value was changed since forward.
     """
     if not root.requires_grad:
         raise RuntimeError(f"backward: {root!r} does not depend on anything that requires a gradient")
-    arriving = {root: (seed_gradient(root, grad), True)}
-    leaves: dict[Tensor, tuple[Any, bool]] = {}
-    newest_first = [(-root.serial, root)]
+    # gradients on their way: the sum so far, and whether its array is the engine's own
+    arriving: dict[Tensor, tuple[Any, bool]] = {root: (seed_gradient(root, grad), True)}
+    leaves: dict[Tensor, tuple[Any, bool]] = {} if root.operation is not None else arriving
+    newest_first = [] if root.operation is None else [(-root.serial, root)]
+    observer = mode.get().observer
     while newest_first:
-        node = heapq.heappop(newest_first)[1]
+        node = heappop(newest_first)[1]
         grad, owned = arriving.pop(node)
-        if node.operation is None:
-            leaves[node] = grad, owned
-            continue
+        if node.hooks is not None:
+            grad, owned = call_hooks(node, grad), False
         if keep_grads:
             node.grad, owned = grad, False
-        for parent, given, new in input_gradients(node, grad, owned):
-            if parent in arriving:
-                arriving[parent] = add_grads(arriving[parent][0], given), True
+        operation, ctx, inputs = node.operation, node.ctx, node.inputs
+        if ctx is None:
+            raise RuntimeError(f"{operation.__name__}: a second backward through an operation that keeps nothing for it; "
+                               "run forward again, or leave retain_graph=False out")
+        if observer is not None:
+            observer.before_backward(node)
+        if type(grad) is RowGrad:  # a lookup in a table that is itself computed
+            grad = grad.dense()
+        ctx.owns_grad, ctx.inputs = owned, inputs
+        grads = operation.backward(ctx, grad)
+        if operation.frees_ctx or not retain_graph:
+            node.ctx = None
+        check_count(operation, grads, inputs)
+        new_arrays = operation.returns_new
+        for i, given in enumerate(grads):
+            if given is None or not ctx.needs_grad[i]:
+                continue
+            parent = inputs[i]
+            is_leaf = parent.operation is None
+            if is_leaf and parent.written > node.serial:
+                raise RuntimeError(f"{operation.__name__}: the value of input {i}, {parent!r}, was changed after it was used; "
+                                   "call backward before the optimizer's step, or run forward again")
+            new = new_arrays
+            if type(given) is not np.ndarray or given.shape != parent.value.shape or given.dtype is not parent.value.dtype:
+                given, new = fitted(given, parent.value, operation, i, new_arrays, owned)
+            place = leaves if is_leaf else arriving
+            before = place.get(parent)
+            if before is not None:
+                place[parent] = add_grads(before[0], given), True
             else:
-                arriving[parent] = given, new
-                heapq.heappush(newest_first, (-parent.serial, parent))
+                place[parent] = given, new
+                if not is_leaf:
+                    heappush(newest_first, (-parent.serial, parent))
     for leaf, (grad, owned) in leaves.items():
+        if leaf.hooks is not None:
+            grad, owned = call_hooks(leaf, grad), False
         if leaf.grad is not None:
             leaf.grad = add_grads(leaf.grad, grad)
         else:
@@ -51,59 +83,63 @@ def backward(root: Tensor, grad: Any = None, *, keep_grads: bool = False) -> Non
 
 
 def seed_gradient(root: Tensor, grad: Any) -> np.ndarray:
+    """What backward starts with: `grad` as an array of root's shape and dtype, or 1."""
     if grad is None:
         if root.value.size != 1:
             raise ValueError(f"backward: a result of shape {root.shape} needs grad=, an array of that shape; "
                              "or reduce it first, with .sum() or .mean()")
-        return np.ones_like(root.value)
+        return np.ones(root.value.shape, root.value.dtype)
     grad = np.array(getattr(grad, "value", grad), dtype=root.value.dtype)
     if grad.shape != root.value.shape:
         raise ValueError(f"backward: grad has shape {grad.shape}, the result {root.shape}")
     return grad
 
 
-def input_gradients(node: Tensor, grad: Any, owned: bool):
-    """What node's backward gives each parent that wants a gradient: (parent, gradient, whether the engine owns it)."""
-    operation, ctx = node.operation, node.ctx
-    if ctx is None:
-        raise RuntimeError(f"{operation.__name__}: a second backward through an operation that keeps nothing for it; "
-                           "run forward again")
-    ctx.owns_grad = owned
-    if isinstance(grad, RowGrad):  # a lookup in a table that is itself computed
-        grad = grad.dense()
-    grads = operation.backward(ctx, grad)
-    if operation.frees_ctx:
-        node.ctx = None
+def call_hooks(tensor: Tensor, grad: Any) -> np.ndarray:
+    """The gradient after the Tensor's hooks, which see a dense array and may return another of its shape."""
+    grad = grad.dense() if type(grad) is RowGrad else grad
+    for hook in list(tensor.hooks.values()):
+        changed = hook(grad)
+        if changed is not None:
+            grad = np.asarray(getattr(changed, "value", changed), dtype=tensor.value.dtype)
+            if grad.shape != tensor.value.shape:
+                raise ValueError(f"a hook of {tensor!r} returned a gradient of shape {grad.shape}")
+    return grad
+
+
+def check_count(operation: Any, grads: Any, inputs: tuple) -> None:
     try:
         count = len(grads)
     except TypeError:  # None, where `return` was forgotten
         count = 0
-    if count != len(node.inputs):
-        raise ValueError(f"{operation.__name__}.backward returned {count} gradients for {len(node.inputs)} inputs; "
+    if count != len(inputs):
+        raise ValueError(f"{operation.__name__}.backward returned {count} gradients for {len(inputs)} inputs; "
                          "expected a list, one entry an input")
-    found = []
-    for i, (parent, given) in enumerate(zip(node.inputs, grads)):
-        if given is None or not ctx.needs_grad[i]:
-            continue
-        value, new = parent.value, operation.returns_new
-        if isinstance(given, RowGrad):
-            new |= owned  # its values may be grad_output itself
-        else:
-            given = np.asarray(given)
-        if given.shape != value.shape:
-            given, new = sum_to_shape(given, value.shape, operation, i), True
-        if given.dtype is not value.dtype:
-            given, new = given.astype(value.dtype), True
-        found.append((parent, given, new))
-    return found
+
+
+def fitted(given: Any, value: np.ndarray, operation: Any, i: int, new: bool, owned: bool) -> tuple[Any, bool]:
+    """A gradient brought to its input's shape and dtype; and whether it is the engine's own array."""
+    if type(given) is RowGrad:
+        new |= owned  # its values may be grad_output itself
+    else:
+        given = np.asarray(given)
+    if given.shape != value.shape:
+        given, new = sum_to_shape(given, value.shape, operation, i), True
+    if given.dtype is not value.dtype:
+        given, new = given.astype(value.dtype), True
+    return given, new
 
 
 def sum_to_shape(grad: Any, shape: tuple[int, ...], operation: Any, i: int) -> np.ndarray:
     """Where forward broadcast an input to a larger shape, its gradient is the sum over what was repeated."""
-    if isinstance(grad, RowGrad):
+    if type(grad) is RowGrad:
         grad = grad.dense()
-    extra = grad.ndim - len(shape)
-    axes = tuple(range(extra)) + tuple(extra + k for k, n in enumerate(shape) if n == 1)
-    if extra < 0 or any(n not in (1, grad.shape[extra + k]) for k, n in enumerate(shape)):
-        raise ValueError(f"{operation.__name__}.backward: input {i} has shape {shape}, its gradient {grad.shape}")
-    return np.asarray(grad.sum(axis=axes)).reshape(shape)
+    return np.asarray(grad.sum(axis=repeated_axes(grad.shape, shape, operation, i))).reshape(shape)
+
+
+def repeated_axes(grown: tuple[int, ...], shape: tuple[int, ...], operation: Any, i: int) -> tuple[int, ...]:
+    """The axes along which `shape` was repeated to give `grown`. ValueError names the operation where it was not."""
+    extra = len(grown) - len(shape)
+    if extra < 0 or any(n not in (1, grown[extra + k]) for k, n in enumerate(shape)):
+        raise ValueError(f"{operation.__name__}.backward: input {i} has shape {shape}, its gradient {grown}")
+    return tuple(range(extra)) + tuple(extra + k for k, n in enumerate(shape) if n == 1)

@@ -1,30 +1,39 @@
-"""What holds for a stretch of code in one thread: whether a graph is kept, and which dtype Python floats become.
+"""What holds for a stretch of code in one thread: whether a graph is kept, who watches, which dtype Python floats become.
 
 Both are context variables, so that threads never see each other's choice and an exception restores what was.
 """
 
 import functools
 import inspect
+from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
+
+class Mode(NamedTuple):
+    """grad: whether operations keep a graph. observer: an object that hears of each operation, or None; see `observed`."""
+
+    grad: bool = True
+    observer: Any = None
+
+
+mode: ContextVar[Mode] = ContextVar("mode", default=Mode())  # noqa: B039 (a tuple)
 _default_dtype: ContextVar[np.dtype] = ContextVar("default_dtype", default=np.dtype(np.float32))  # noqa: B039 (a dtype never changes)
 
 
 class _Setting(ContextDecorator):
-    """`with setting:` sets a context variable and puts back what was; nested and as a decorator, too."""
+    """`with setting:` changes a context variable and puts back what was; nested and as a decorator, too."""
 
-    def __init__(self, variable: ContextVar, value: Any):
+    def __init__(self, variable: ContextVar, change: Callable[[Any], Any]):
         self._variable = variable
-        self._value = value
+        self._change = change
         self._tokens: list[Token] = []
 
     def _recreate_cm(self):
-        return _Setting(self._variable, self._value)  # a decorated function may run in many threads at once
+        return _Setting(self._variable, self._change)  # a decorated function may run in many threads at once
 
     def __call__(self, function: Any) -> Any:
         """As a decorator; a generator function has the setting while it runs, and whoever takes its items does not."""
@@ -45,7 +54,7 @@ class _Setting(ContextDecorator):
         return steps
 
     def __enter__(self):
-        self._tokens.append(self._variable.set(self._value))
+        self._tokens.append(self._variable.set(self._change(self._variable.get())))
         return self
 
     def __exit__(self, *exception):
@@ -58,12 +67,17 @@ def no_grad() -> _Setting:
 
     A generator that yields inside `with no_grad():` leaves it switched on for whoever takes its items; decorate it instead.
     """
-    return _Setting(grad_enabled, False)
+    return _Setting(mode, lambda now: now._replace(grad=False))
 
 
 def enable_grad() -> _Setting:
     """The opposite of `no_grad`, for a stretch inside it."""
-    return _Setting(grad_enabled, True)
+    return _Setting(mode, lambda now: now._replace(grad=True))
+
+
+def observed(observer: Any) -> _Setting:
+    """`with observed(observer):` every operation tells `observer.saw(node, operation, inputs, attributes)` what it did."""
+    return _Setting(mode, lambda now: now._replace(observer=observer))
 
 
 def default_dtype(dtype: Any) -> _Setting:
@@ -74,7 +88,7 @@ def default_dtype(dtype: Any) -> _Setting:
     dtype = np.dtype(dtype)
     if dtype.kind != "f":
         raise TypeError(f"default_dtype: expected a floating dtype, got {dtype}")
-    return _Setting(_default_dtype, dtype)
+    return _Setting(_default_dtype, lambda now: dtype)
 
 
 def get_default_dtype() -> np.dtype:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnkit.autograd.modes import get_default_dtype, grad_enabled
+from nnkit.autograd.modes import get_default_dtype, mode
 from nnkit.autograd.tensor import Tensor, new_node
 
 FLOAT64 = np.dtype(np.float64)
@@ -23,10 +23,23 @@ class Context(list):
     owns_grad: in backward, whether `grad_output` may be written into.
     """
 
-    __slots__ = ("needs_grad", "owns_grad")
+    __slots__ = ("inputs", "needs_grad", "owns_grad")
 
     needs_grad: tuple[bool, ...]
     owns_grad: bool
+    inputs: tuple
+
+    def out(self, i: int) -> np.ndarray | None:
+        """In backward: an array that the gradient of input i may be written into, or None where there is none to reuse.
+
+        It is the memory of a parameter's last gradient. A large array that is made anew at every step costs as much as
+        the product that fills it: the C library returns it to the system, which hands it out again page by page.
+        """
+        if not hasattr(self, "inputs") or self.inputs[i].operation is not None:
+            return None
+        leaf = self.inputs[i]
+        spare, leaf.spare = leaf.spare, None
+        return spare
 
 
 class Operation:
@@ -39,6 +52,8 @@ class Operation:
 
     returns_new = False  # True: every array that backward returns is new, so the engine may keep it without a copy
     frees_ctx = False  # True: backward uses up ctx, so that it can run once only
+    reuse_ctx = False  # True: forward draws at random, so that higher order runs backward alone again, with the same ctx
+    composed: Callable[..., Any] | None = None  # where forward or backward write in place: the same in plain operations
 
     @staticmethod
     def forward(ctx: Context, *inputs: Any, **attributes: Any) -> Any:
@@ -65,8 +80,18 @@ def tensor_op(operation: type[Operation]) -> Callable[..., Tensor]:
 
 def apply(operation: type[Operation], inputs: tuple, attributes: dict[str, Any]) -> Tensor:
     """Run an operation forward; where a gradient is wanted, the result is a node of the graph."""
-    needs = [isinstance(x, Tensor) and x.requires_grad for x in inputs]
-    arrays = [x.value if isinstance(x, Tensor) else constant(x, inputs) for x in inputs]
+    arrays, needs, has_constants = [], [], False
+    for x in inputs:
+        if isinstance(x, Tensor):
+            arrays.append(x.value)
+            needs.append(x.requires_grad)
+        else:
+            arrays.append(x)
+            needs.append(False)
+            has_constants = has_constants or x is not None
+    if has_constants:
+        dtype = result_dtype(inputs)
+        arrays = [constant(x, dtype) if x is given else x for x, given in zip(arrays, inputs)]
     for key, x in attributes.items():
         if isinstance(x, Tensor):
             raise TypeError(f"{operation.__name__}: {key}= is an attribute, not an input; pass the Tensor by position")
@@ -77,35 +102,45 @@ def apply(operation: type[Operation], inputs: tuple, attributes: dict[str, Any])
         value = np.asarray(value)
     if value.dtype is FLOAT64:  # np.float64(2) * float32 is float64 in NumPy; a graph of float32 stays float32
         value = value.astype(result_dtype(inputs), copy=False)
-    if True in needs and value.dtype.kind == "f" and grad_enabled.get():
-        return new_node(value, inputs, operation, ctx, attributes)
-    return new_node(value, (), None, None, None)
+    grad, observer = mode.get()
+    if grad and True in needs and value.dtype.kind == "f":
+        node = new_node(value, inputs, operation, ctx, attributes)
+    else:
+        node = new_node(value, (), None, None, None)
+    if observer is not None:
+        observer.saw(node, operation, inputs, attributes)
+    return node
 
 
-def constant(x: Any, inputs: tuple) -> Any:
+def constant(x: Any, dtype: np.dtype) -> Any:
     """A plain array or number beside Tensors: floating values take their dtype, whole numbers stay.
 
     Numbers become Python numbers, which NumPy casts to whatever stands beside them.
     """
-    if type(x) in (float, int, bool, type(None)):
+    kind = type(x)
+    if kind is np.ndarray:
+        if x.dtype is dtype or x.dtype.kind in "iub":
+            return x
+    elif kind is float or kind is int or kind is bool or x is None:
         return x
-    if isinstance(x, np.generic) and x.dtype.kind in "fiub":
+    elif isinstance(x, np.generic) and x.dtype.kind in "fiub":
         return x.item()
-    if type(x) is not np.ndarray:
-        if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
-            raise TypeError(f"a {type(x).__name__} of Tensors is no input, its gradient would be lost; pass each by position")
-        x = np.asarray(x)
-    if x.dtype.kind == "f":
-        return x.astype(result_dtype(inputs), copy=False)
-    if x.dtype.kind not in "iub":
+    elif isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
+        raise TypeError(f"a {kind.__name__} of Tensors is no input, its gradient would be lost; pass each by position")
+    x = np.asarray(x)
+    if x.dtype.kind not in "fiub":
         raise TypeError(f"expected numbers, got an array of dtype {x.dtype}")
-    return x
+    return x.astype(dtype, copy=False) if x.dtype.kind == "f" else x
 
 
 def result_dtype(inputs: tuple) -> np.dtype:
     """The floating dtype of the Tensors among inputs; without one, of the arrays; without either, the default."""
-    dtypes = [x.value.dtype for x in inputs if isinstance(x, Tensor)]
-    floating = [d for d in dtypes if d.kind == "f"]
-    if not floating:
-        floating = [x.dtype for x in inputs if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+    found = None
+    for x in inputs:
+        if isinstance(x, Tensor) and x.value.dtype.kind == "f":
+            dtype = x.value.dtype
+            found = dtype if found is None or found is dtype else np.promote_types(found, dtype)
+    if found is not None:
+        return found
+    floating = [x.dtype for x in inputs if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
     return np.result_type(*floating) if floating else get_default_dtype()

@@ -30,8 +30,8 @@ class Tensor:
     grad: None before the first backward; then an array of value's shape and dtype, or a RowGrad. On leaves only.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "attributes", "ctx", "grad", "inputs", "name", "operation", "requires_grad",
-                 "serial", "value")
+    __slots__ = ("__dict__", "__weakref__", "attributes", "ctx", "grad", "hooks", "inputs", "name", "operation",
+                 "requires_grad", "serial", "spare", "value", "written")
 
     value: np.ndarray
     inputs: tuple
@@ -64,7 +64,9 @@ class Tensor:
         self.requires_grad = floating if requires_grad is None else requires_grad
         self.grad = None
         self.name = name
-        self.serial = next(_serials)
+        self.hooks = None
+        self.spare = None
+        self.serial = self.written = next(_serials)
 
     # What it is
 
@@ -130,6 +132,10 @@ class Tensor:
 
     def zero_grad(self) -> None:
         self.grad = None
+
+    def mark_written(self) -> None:
+        """Say that `value` was changed in place: a backward through operations that used it before is then an error."""
+        self.written = next(_serials)
 
     # One number, an array, a sequence
 
@@ -267,5 +273,6 @@ def new_node(value: np.ndarray, inputs: tuple, operation: Any, ctx: Any, attribu
     node.requires_grad = operation is not None
     node.grad = None
     node.name = None
+    node.hooks = None
     node.serial = next(_serials)
     return node

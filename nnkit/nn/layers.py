@@ -27,11 +27,12 @@ class Linear(Module):
         self.bias = init.uniform((out_features,), in_features ** -0.5, rng) if bias else None
 
     def forward(self, x):
-        if not isinstance(x, Tensor):
-            x = np.asarray(x)
-        if x.shape[-1:] != (self.in_features,):
-            raise ValueError(f"{self!r}: expected an input of shape (..., {self.in_features}), got {x.shape}")
-        return ops.linear(x, self.weight, self.bias)
+        try:
+            return ops.linear(x, self.weight, self.bias)
+        except ValueError:
+            if np.shape(x)[-1:] == (self.in_features,):
+                raise
+            raise ValueError(f"{self!r}: expected an input of shape (..., {self.in_features}), got {np.shape(x)}") from None
 
     def __repr__(self):
         return f"Linear({self.in_features}, {self.out_features}{'' if self.bias is not None else ', bias=False'})"

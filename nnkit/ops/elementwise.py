@@ -115,7 +115,7 @@ class relu(Operation):
     @staticmethod
     def backward(ctx, grad_output):
         (y,) = ctx
-        return [grad_output * (y > 0)]
+        return [np.multiply(grad_output, y > 0, out=grad_output if ctx.owns_grad else None)]
 
 
 @tensor_op

@@ -55,7 +55,9 @@ class linear(Operation):
     @staticmethod
     def backward(ctx, grad_output):
         x, weight, has_bias = ctx
-        grad_rows = grad_output.reshape(-1, weight.shape[1])
-        return [np.matmul(grad_output, weight.T) if ctx.needs_grad[0] else None,
-                np.matmul(x.reshape(-1, weight.shape[0]).T, grad_rows) if ctx.needs_grad[1] else None,
-                np.sum(grad_rows, axis=0) if has_bias and ctx.needs_grad[2] else None][:len(ctx.needs_grad)]
+        grad_x = np.matmul(grad_output, weight.T) if ctx.needs_grad[0] else None
+        if grad_output.ndim != 2:
+            x, grad_output = x.reshape(-1, weight.shape[0]), grad_output.reshape(-1, weight.shape[1])
+        grad_weight = np.matmul(x.T, grad_output, out=ctx.out(1)) if ctx.needs_grad[1] else None
+        grad_bias = np.add.reduce(grad_output, axis=0, out=ctx.out(2)) if has_bias and ctx.needs_grad[2] else None
+        return [grad_x, grad_weight, grad_bias][:len(ctx.needs_grad)]

@@ -61,13 +61,15 @@ class cross_entropy(Operation):
     @staticmethod
     def forward(ctx, x, classes, *, reduction="none"):
         rows = np.arange(len(classes))
-        shifted = x - x.max(axis=1, keepdims=True)
+        shifted = x - np.maximum.reduce(x, axis=1, keepdims=True)
         right = shifted[rows, classes]
         e = np.exp(shifted, out=shifted)
-        total = e.sum(axis=1, keepdims=True)
+        total = np.add.reduce(e, axis=1, keepdims=True)
         e /= total
         ctx.extend([e, rows, classes, reduction])
-        return reduced(np.log(total[:, 0]) - right, reduction)
+        losses = np.log(total[:, 0])
+        losses -= right
+        return reduced(losses, reduction)
 
     @staticmethod
     def backward(ctx, grad_output):
@@ -76,5 +78,5 @@ class cross_entropy(Operation):
         grad[rows, classes] -= 1
         if reduction == "none":
             grad_output = grad_output[:, None]
-        grad *= grad_output / max(1, len(rows)) if reduction == "mean" else grad_output
+        grad *= grad_output / (len(rows) or 1) if reduction == "mean" else grad_output
         return [grad, None]

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
 from nnkit.autograd import RowGrad, Tensor
+
+
+def _references_of_one_name() -> int:
+    array = np.empty(0)
+    return getrefcount(array)  # what Python itself adds differs between its versions
+
+
+REFERENCES_OF_ONE_NAME = _references_of_one_name()
 
 
 class Optimizer:
@@ -38,6 +47,7 @@ class Optimizer:
             self.groups.append({**defaults, **group, "params": members})
         if not seen:
             raise ValueError(f"{type(self).__name__}: no parameters to train")
+        self._scratch: np.ndarray | None = None
         self.state = [[self.init_state(p.value) for p in group["params"]] for group in self.groups]
 
     # What a subclass writes
@@ -73,15 +83,26 @@ class Optimizer:
         for group, states in zip(self.groups, self.state):
             hyper = {k: v for k, v in group.items() if k != "params"}
             for p, state in zip(group["params"], states):
-                if p.grad is None:
+                grad = p.grad
+                if grad is None:
                     continue
-                update = self.update_rows if isinstance(p.grad, RowGrad) else self.update
-                update(p.value, p.grad, state, **hyper)
+                update = self.update_rows if type(grad) is RowGrad else self.update
+                update(p.value, grad, state, **hyper)
+                p.mark_written()
 
     def zero_grad(self) -> None:
+        """Every parameter's gradient is None again. Its memory is kept for the next one, unless somebody else has the array."""
         for group in self.groups:
             for p in group["params"]:
-                p.grad = None
+                grad, p.grad = p.grad, None
+                if type(grad) is np.ndarray and grad.base is None and getrefcount(grad) == REFERENCES_OF_ONE_NAME:
+                    p.spare = grad
+
+    def scratch(self, like: np.ndarray) -> np.ndarray:
+        """An array of that shape and dtype for the middle of an update: the same memory for all parameters."""
+        if self._scratch is None or self._scratch.size < like.size or self._scratch.dtype != like.dtype:
+            self._scratch = np.empty(like.size, like.dtype)
+        return self._scratch[:like.size].reshape(like.shape)
 
     @property
     def lr(self) -> float:

@@ -39,7 +39,8 @@ class SGD(Optimizer):
             velocity *= momentum
             velocity += grad
             grad = grad + momentum * velocity if nesterov else velocity
-        value -= lr * grad
+        step = np.multiply(grad, lr, out=self.scratch(value))
+        value -= step
 
     def update_rows(self, value, grad: RowGrad, state, lr, momentum, nesterov, weight_decay):
         if momentum or weight_decay:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import runpy
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 
 from nnkit.compat import edugrad
 from nnkit.errors import UserError
@@ -49,12 +49,18 @@ def run(script: str) -> int:
     if not uses_edugrad(Path(script)):
         raise UserError(f"{script}: no `import edugrad` in it, nor in the files beside it that it imports; "
                         "run it with python itself")
+    file = os.path.abspath(script)  # runpy would take this for sys.argv[0] as well, which stays as it was typed
+    module = ModuleType("__main__")
+    module.__file__ = file
+    sys.modules["__main__"], runner = module, sys.modules["__main__"]  # where pickle looks for the script's classes
     try:
-        runpy.run_path(script, run_name="__main__")
+        exec(compile(Path(file).read_bytes(), file, "exec"), vars(module))
     except (Exception, KeyboardInterrupt) as error:
-        error.__traceback__ = from_script_on(error.__traceback__, script)
+        error.__traceback__ = from_script_on(error.__traceback__, file)
         sys.excepthook(type(error), error, error.__traceback__)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
+    finally:
+        sys.modules["__main__"] = runner
     return 0
 
 
@@ -116,9 +122,9 @@ def imported_names(file: Path) -> set[str]:
     return {name.partition(".")[0] for name in found}
 
 
-def from_script_on(traceback: TracebackType | None, script: str) -> TracebackType | None:
+def from_script_on(traceback: TracebackType | None, file: str) -> TracebackType | None:
     """A traceback without the runner's own frames in front; None where the script never began to run."""
-    while traceback and traceback.tb_frame.f_code.co_filename != script:
+    while traceback and traceback.tb_frame.f_code.co_filename != file:
         traceback = traceback.tb_next
     return traceback
 

@@ -14,6 +14,7 @@ from typing import Any, List  # noqa: UP035  (programs take List from here)
 import numpy as np
 
 from nnkit import autograd, ops
+from nnkit.autograd.tensor import new_node
 
 __all__ = ["Callable", "Iterable", "List", "Operation", "Tensor", "np", "tensor_op"]
 
@@ -99,10 +100,10 @@ def tensor_op(operation: Any) -> Callable[..., Tensor]:
         @staticmethod
         def backward(ctx: Any, grad_output: np.ndarray) -> list[np.ndarray | None]:
             ctx.grad = grad_output if ctx.grad is None else ctx.grad + grad_output
+            ctx.owns_grad = False  # it is the result's .grad from here on
             grads = operation.backward(ctx, ctx.grad)
             grads = [] if grads is None else list(grads)[:len(ctx.shapes)]
-            # never the program's own array: it may have given the same one twice, and write into it later
-            return [None if grad is None else np.zeros(shape) + grad for grad, shape in zip(grads, ctx.shapes)]
+            return [None if grad is None else new_gradient(grad, shape) for grad, shape in zip(grads, ctx.shapes)]
 
     Step.__name__ = operation.__name__
 
@@ -110,18 +111,22 @@ def tensor_op(operation: Any) -> Callable[..., Tensor]:
         for i, x in enumerate(inputs):
             if not isinstance(x, Tensor):
                 raise TypeError(f"{operation.__name__}: input {i} is a {type(x).__name__}; make it a Tensor first")
+        nodes = tuple(x._node for x in inputs)
         ctx = Context()
-        ctx.needs_grad = (True,) * len(inputs)
-        ctx.grad = None
-        value = operation.forward(ctx, *(x.value for x in inputs), **options)
-        result = Tensor(value, inputs, operation.__name__)
-        result._keeper = ctx
-        ctx.shapes = [x._node.shape for x in inputs]
-        node = result._node
-        node.inputs, node.operation, node.ctx = tuple(x._node for x in inputs), Step, ctx
+        ctx.needs_grad, ctx.shapes, ctx.grad = (True,) * len(nodes), [node.shape for node in nodes], None
+        result = Tensor(operation.forward(ctx, *(x.value for x in inputs), **options), inputs, operation.__name__)
+        result._node, result._keeper = new_node(result._node.value, nodes, Step, ctx, options), ctx
         return result
 
     return functools.update_wrapper(function, operation, updated=())
+
+
+def new_gradient(grad: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Never the program's own array: it may have given the same one twice, and write into it later."""
+    try:
+        return np.zeros(shape) + grad
+    except ValueError:
+        return np.array(grad)  # the engine says what does not fit, and where
 
 
 def from_nnkit(function: Any, name: str) -> Callable[..., Tensor]:

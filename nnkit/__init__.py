@@ -6,23 +6,31 @@ it is first asked for.
 
 from nnkit import data, losses, nn, ops, optim
 from nnkit.autograd import (
+    AnomalyError,
     Operation,
+    RecordingError,
     RowGrad,
     Tensor,
     backward,
     check_gradients,
     default_dtype,
+    detect_anomaly,
     enable_grad,
+    grad,
+    hessian,
+    jacobian,
     no_grad,
+    record,
     scatter_add_rows,
     tensor_op,
 )
 from nnkit.errors import ConfigError, DataError, Diverged, UserError
 from nnkit.nn import load_into, save
 
-__all__ = ["ConfigError", "DataError", "Diverged", "Operation", "RowGrad", "Tensor", "UserError", "backward",
-           "check_gradients", "data", "default_dtype", "enable_grad", "fit", "load_into", "losses", "nn", "no_grad", "ops",
-           "optim", "resume", "save", "scatter_add_rows", "tensor_op"]
+__all__ = ["AnomalyError", "ConfigError", "DataError", "Diverged", "Operation", "RecordingError", "RowGrad", "Tensor",
+           "UserError", "backward", "check_gradients", "data", "default_dtype", "detect_anomaly", "enable_grad", "fit", "grad",
+           "hessian", "jacobian", "load_into", "losses", "nn", "no_grad", "ops", "optim", "record", "resume", "save",
+           "scatter_add_rows", "tensor_op"]
 
 
 def __getattr__(name: str):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnkit.autograd.modes import default_dtype, no_grad
+from nnkit.autograd.modes import default_dtype
 from nnkit.autograd.rows import RowGrad
 from nnkit.autograd.tensor import Tensor
 
@@ -43,9 +43,8 @@ def check_gradients(function: Callable[..., Tensor], *inputs: Any, rng: Any = No
         weights = rng.standard_normal(result.shape)
 
         def value(*changed: Any) -> float:
-            with no_grad():
-                nudged = (Tensor(x) if i in checked else x for i, x in enumerate(changed))
-                return float(np.sum(function(*nudged).value * weights))
+            nudged = (Tensor(x) if i in checked else x for i, x in enumerate(changed))
+            return float(np.sum(function(*nudged).value * weights))
 
         if not np.array_equal(function(*leaves).value, result.value, equal_nan=True):
             raise ValueError(f"check_gradients({name}): the function gives different results for the same input")

@@ -53,6 +53,8 @@ def backward(root: Tensor, grad: Any = None, *, keep_grads: bool = False, retain
         if operation.frees_ctx or not retain_graph:
             node.ctx = None
         check_count(operation, grads, inputs)
+        if observer is not None:
+            observer.after_backward(node, grad, grads)
         new_arrays = operation.returns_new
         for i, given in enumerate(grads):
             if given is None or not ctx.needs_grad[i]:

@@ -24,6 +24,10 @@ mode: ContextVar[Mode] = ContextVar("mode", default=Mode())  # noqa: B039 (a tup
 _default_dtype: ContextVar[np.dtype] = ContextVar("default_dtype", default=np.dtype(np.float32))  # noqa: B039 (a dtype never changes)
 
 
+# The operation whose forward and backward are run again on Tensors (higher.py); "" at all other times.
+retracing: ContextVar[str] = ContextVar("retracing", default="")
+
+
 class _Setting(ContextDecorator):
     """`with setting:` changes a context variable and puts back what was; nested and as a decorator, too."""
 
@@ -76,7 +80,12 @@ def enable_grad() -> _Setting:
 
 
 def observed(observer: Any) -> _Setting:
-    """`with observed(observer):` every operation tells `observer.saw(node, operation, inputs, attributes)` what it did."""
+    """`with observed(observer):` every operation, backward and module tells the observer what it does.
+
+    records: False: operations do their work, then call saw(node, operation, inputs, attributes); backward calls
+    before_backward(node) and after_backward(node, grad, grads). True: apply(operation, inputs, attributes) does the work.
+    entered(module): a module is being called.
+    """
     return _Setting(mode, lambda now: now._replace(observer=observer))
 
 

@@ -80,6 +80,9 @@ def tensor_op(operation: type[Operation]) -> Callable[..., Tensor]:
 
 def apply(operation: type[Operation], inputs: tuple, attributes: dict[str, Any]) -> Tensor:
     """Run an operation forward; where a gradient is wanted, the result is a node of the graph."""
+    grad, observer = mode.get()
+    if observer is not None and observer.records:
+        return observer.apply(operation, inputs, attributes)
     arrays, needs, has_constants = [], [], False
     for x in inputs:
         if isinstance(x, Tensor):
@@ -102,7 +105,6 @@ def apply(operation: type[Operation], inputs: tuple, attributes: dict[str, Any])
         value = np.asarray(value)
     if value.dtype is FLOAT64:  # np.float64(2) * float32 is float64 in NumPy; a graph of float32 stays float32
         value = value.astype(result_dtype(inputs), copy=False)
-    grad, observer = mode.get()
     if grad and True in needs and value.dtype.kind == "f":
         node = new_node(value, inputs, operation, ctx, attributes)
     else:

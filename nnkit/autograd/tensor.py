@@ -6,16 +6,15 @@ operation is a leaf, and a leaf is where gradients end up (`.grad`).
 
 from __future__ import annotations
 
-import inspect
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from nnkit.autograd.dispatch import operations
+from nnkit.autograd.dispatch import numpy_functions, operations
 from nnkit.autograd.engine import backward
-from nnkit.autograd.modes import get_default_dtype
+from nnkit.autograd.modes import get_default_dtype, retracing
 from nnkit.autograd.rows import RowGrad
 
 # Parents are older than their children: newest first is a topological order. See engine.py.
@@ -39,7 +38,9 @@ class Tensor:
     name: str | None
     requires_grad: bool
     operation: Any
+    attributes: Any
     ctx: Any
+    hooks: Any
 
     def __init__(self, value: Any, parents: tuple = (), name: str | None = None, *, requires_grad: bool | None = None):
         if isinstance(value, Tensor):
@@ -126,9 +127,27 @@ class Tensor:
 
     # Gradients
 
-    def backward(self, grad: Any = None, *, keep_grads: bool = False) -> None:
-        """Add d self / d leaf to every leaf's `.grad`. See `nnkit.autograd.engine.backward`."""
-        backward(self, grad, keep_grads=keep_grads)
+    def backward(self, grad: Any = None, *, keep_grads: bool = False, retain_graph: bool = True,
+                 create_graph: bool = False) -> None:
+        """Add d self / d leaf to every leaf's `.grad`. See `nnkit.autograd.engine.backward`.
+
+        create_graph=True: `.grad` is a Tensor with a graph of its own, which can be differentiated again.
+        """
+        if create_graph:
+            operations["backward_with_graph"](self, grad)
+        else:
+            backward(self, grad, keep_grads=keep_grads, retain_graph=retain_graph)
+
+    def register_hook(self, hook: Callable[[np.ndarray], Any]) -> Hook:
+        """Call hook(gradient) in every backward, with the dense array; what it returns, if anything, takes its place.
+
+        On a leaf it sees the sum over all paths, before it is added to `.grad`. The Hook that is returned can be removed.
+        """
+        if not self.requires_grad:
+            raise RuntimeError(f"register_hook: {self!r} wants no gradient")
+        if self.hooks is None:
+            self.hooks = {}
+        return Hook(self.hooks, hook)
 
     def zero_grad(self) -> None:
         self.grad = None
@@ -140,15 +159,19 @@ class Tensor:
     # One number, an array, a sequence
 
     def item(self) -> float | int | bool:
+        self.refuse_while_retracing("item()")
         return self.value.item()
 
     def __float__(self) -> float:
+        self.refuse_while_retracing("float()")
         return float(self.value.item())
 
     def __int__(self) -> int:
+        self.refuse_while_retracing("int()")
         return int(self.value.item())
 
     def __bool__(self) -> bool:
+        self.refuse_while_retracing("bool()")
         if self.value.size != 1:
             raise ValueError(f"the truth of a Tensor of shape {self.shape} is ambiguous; compare .value with .all() or .any()")
         return bool(self.value.item())
@@ -157,6 +180,7 @@ class Tensor:
         return format(self.value.item() if spec else repr(self), spec)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        self.refuse_while_retracing("np.asarray()")
         return np.array(self.value, dtype=dtype, copy=copy)
 
     def __len__(self) -> int:
@@ -168,7 +192,16 @@ class Tensor:
     def __getitem__(self, key: Any) -> Tensor:
         return operations["getitem"](self, key=key.value if isinstance(key, Tensor) else key)
 
+    def refuse_while_retracing(self, what: str) -> None:
+        """For a derivative of a derivative an operation is run on Tensors: whatever made one a constant would be wrong."""
+        name = retracing.get()
+        if name:
+            raise TypeError(f"{name}: {what} of a Tensor while {name} is differentiated a second time, which would make it a "
+                            f"constant; write {name} in NumPy's functions and operators, without writing in place, or give it "
+                            "`composed`, the same in plain operations")
+
     def __setitem__(self, key: Any, value: Any) -> None:
+        self.refuse_while_retracing("item assignment")
         raise TypeError("a Tensor cannot be assigned into, its graph would not know; use nnkit.ops.where, or assign to .value")
 
     # Arithmetic
@@ -226,6 +259,7 @@ class Tensor:
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **attributes):
         if out is not None:
+            self.refuse_while_retracing("writing in place (out=, +=)")
             raise TypeError(f"np.{ufunc.__name__}(..., out=) cannot write into a Tensor, nor a Tensor's value into an array")
         if method == "__call__":
             if ufunc.__name__ in operations:
@@ -238,15 +272,21 @@ class Tensor:
     def __array_function__(self, function, types, args, kwargs):
         if function in _QUESTIONS:
             return function(args[0].value, *args[1:], **kwargs)
-        if function.__name__ in operations:
-            if function is np.concatenate:
-                args = (*args[0], *args[1:])
-            elif function is not np.where and len(args) > 1:  # np.sum(x, 0): what follows the array is an attribute by its name
-                names = list(inspect.signature(function).parameters)
-                args, kwargs = args[:1], {**dict(zip(names[1:], args[1:])), **kwargs}
-            return operations[function.__name__](*args, **kwargs)
+        if function in numpy_functions:
+            return numpy_functions[function](*args, **kwargs)
         raise TypeError(f"np.{function.__name__} has no operation on Tensors; "
                         "use .value for its number without a gradient, or write an operation (nnkit.tensor_op)")
+
+
+class Hook:
+    """A hook on a Tensor's gradient; `remove()` ends it."""
+
+    def __init__(self, hooks: dict[Hook, Callable], hook: Callable):
+        self._hooks = hooks
+        hooks[self] = hook
+
+    def remove(self) -> None:
+        self._hooks.pop(self, None)
 
 
 _QUESTIONS = {np.shape, np.ndim, np.size}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnkit.autograd import Tensor
+from nnkit.autograd.modes import mode
 
 
 class Module:
@@ -27,6 +28,9 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
+        observer = mode.get().observer
+        if observer is not None:
+            observer.entered(self)
         return self.forward(*inputs, **options)
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
@@ -82,6 +86,8 @@ class Module:
             raise ValueError(f"{type(self).__name__}: the state does not fit: {'; '.join(wrong)}")
         for name, value in own.items():
             value[...] = state[name]
+        for _, tensor in _find(self, Tensor):
+            tensor.mark_written()
 
     def __repr__(self) -> str:
         children = [f"{name}={child!r}" for name, child in vars(self).items() if isinstance(child, Module)]

@@ -4,52 +4,80 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nnkit.autograd import Tensor, dispatch
-from nnkit.ops import arithmetic, elementwise, linear_algebra, lookup, losses, reductions, shaping
+from nnkit.ops import (
+    activations,
+    arithmetic,
+    contraction,
+    cumulative,
+    elementwise,
+    error_function,
+    indexing,
+    linear_algebra,
+    lookup,
+    losses,
+    reductions,
+    shaping,
+)
+from nnkit.ops.numpy_names import NUMPY_FUNCTIONS
 
 if TYPE_CHECKING:  # a type checker takes a class under a decorator for a class, not for the function that it becomes
     def __getattr__(name: str) -> Callable[..., Tensor]: ...
 else:
-    from nnkit.ops.arithmetic import absolute, add, divide, multiply, negative, power, subtract
+    from nnkit.ops.activations import elu, gelu, leaky_relu, log_sigmoid, relu, sigmoid, silu, softplus
+    from nnkit.ops.arithmetic import absolute, add, divide, multiply, negative, power, sign, subtract
+    from nnkit.ops.contraction import einsum
+    from nnkit.ops.cumulative import cumsum, prod
     from nnkit.ops.elementwise import (
+        clip,
+        cos,
         dropout,
         exp,
+        expm1,
         log,
+        log1p,
         maximum,
         minimum,
-        relu,
-        sigmoid,
+        sin,
         sqrt,
         square,
         tanh,
         where,
     )
-    from nnkit.ops.linear_algebra import linear, matmul
-    from nnkit.ops.lookup import embedding
+    from nnkit.ops.error_function import erf, erfc
+    from nnkit.ops.indexing import getitem, scatter, split
+    from nnkit.ops.linear_algebra import dot, linear, matmul, outer
+    from nnkit.ops.lookup import embedding, embedding_bag
     from nnkit.ops.losses import binary_cross_entropy_with_logits, cross_entropy
-    from nnkit.ops.reductions import log_softmax, logsumexp, max, mean, min, softmax, sum
+    from nnkit.ops.reductions import log_softmax, logsumexp, max, mean, min, norm, softmax, sum, var
     from nnkit.ops.shaping import (
         broadcast_to,
         concatenate,
         expand_dims,
-        getitem,
+        flip,
+        pad,
         reshape,
         squeeze,
+        stack,
         swapaxes,
         transpose,
     )
 
-FAMILIES = (arithmetic, elementwise, reductions, shaping, linear_algebra, lookup, losses)
+FAMILIES = (arithmetic, elementwise, error_function, activations, reductions, cumulative, shaping, indexing, linear_algebra,
+            contraction, lookup, losses)
 
 
 def all_operations() -> dict[str, Callable]:
     """Every operation by name, from the families above."""
-    return {name: value for family in FAMILIES for name, value in vars(family).items() if hasattr(value, "operation")}
+    return {name: value for family in FAMILIES for name, value in vars(family).items()
+            if hasattr(value, "operation") and value.operation.__name__ == name}
 
 
-dispatch.install(all_operations(), {})
+dispatch.install(all_operations(), NUMPY_FUNCTIONS)
 
-__all__ = ["absolute", "add", "all_operations", "binary_cross_entropy_with_logits", "broadcast_to", "concatenate",
-           "cross_entropy", "divide", "dropout", "embedding", "exp", "expand_dims", "getitem", "linear", "log",
-           "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "multiply", "negative",
-           "power", "relu", "reshape", "sigmoid", "softmax", "sqrt", "square", "squeeze", "subtract", "sum", "swapaxes",
-           "tanh", "transpose", "where"]
+__all__ = ["absolute", "add", "all_operations", "binary_cross_entropy_with_logits", "broadcast_to", "clip", "concatenate",
+           "cos", "cross_entropy", "cumsum", "divide", "dot", "dropout", "einsum", "elu", "embedding", "embedding_bag", "erf",
+           "erfc", "exp", "expand_dims", "expm1", "flip", "gelu", "getitem", "leaky_relu", "linear", "log", "log1p",
+           "log_sigmoid", "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "multiply",
+           "negative", "norm", "outer", "pad", "power", "prod", "relu", "reshape", "scatter", "sigmoid", "sign", "silu", "sin",
+           "softmax", "softplus", "split", "sqrt", "square", "squeeze", "stack", "subtract", "sum", "swapaxes", "tanh",
+           "transpose", "var", "where"]

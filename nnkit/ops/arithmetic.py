@@ -79,8 +79,11 @@ class power(Operation):
         by_base = by_exponent = None
         if ctx.needs_grad[0]:
             # a ** 0 is 1 for every a: its derivative is 0, at a = 0 too, where 0 * 0 ** -1 would be NaN
-            lower = np.where(np.equal(b, 0), 1, b - 1) if isinstance(b, np.ndarray) else b - 1 if b else 1
-            by_base = grad_output * b * np.power(a, lower)
+            if type(b) in (int, float, bool):
+                by_base = grad_output * b * np.power(a, b - 1 if b else 1)
+            else:
+                base = np.where(np.equal(b, 0), np.where(np.equal(a, 0), 1, a), a)
+                by_base = grad_output * b * np.power(base, b - 1)
         if ctx.needs_grad[1]:
             by_exponent = grad_output * y * np.log(np.where(np.equal(a, 0), 1, a))
         return [by_base, by_exponent]
@@ -112,3 +115,16 @@ class absolute(Operation):
     def backward(ctx, grad_output):
         (x,) = ctx
         return [grad_output * np.sign(x)]
+
+
+@tensor_op
+class sign(Operation):
+    """-1, 0 or 1; the gradient is 0 everywhere"""
+
+    @staticmethod
+    def forward(ctx, x):
+        return np.sign(x)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        return [np.zeros_like(grad_output)]

@@ -1,4 +1,4 @@
-"""Operations that act on each element alone: the functions of a pocket calculator, and the activations."""
+"""Operations that act on each element alone: the functions of a pocket calculator. The activations have their own file."""
 
 import numpy as np
 
@@ -22,6 +22,22 @@ class exp(Operation):
 
 
 @tensor_op
+class expm1(Operation):
+    """e ** x - 1, exact for small x"""
+
+    @staticmethod
+    def forward(ctx, x):
+        y = np.expm1(x)
+        ctx.append(y)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        (y,) = ctx
+        return [grad_output * (y + 1)]
+
+
+@tensor_op
 class log(Operation):
     """Natural logarithm of x > 0"""
 
@@ -34,6 +50,21 @@ class log(Operation):
     def backward(ctx, grad_output):
         (x,) = ctx
         return [grad_output / x]
+
+
+@tensor_op
+class log1p(Operation):
+    """Natural logarithm of 1 + x, exact for small x; x > -1"""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.append(x)
+        return np.log1p(x)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        (x,) = ctx
+        return [grad_output / (1 + x)]
 
 
 @tensor_op
@@ -68,6 +99,36 @@ class square(Operation):
 
 
 @tensor_op
+class sin(Operation):
+    """Sine of x in radians"""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.append(x)
+        return np.sin(x)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        (x,) = ctx
+        return [grad_output * np.cos(x)]
+
+
+@tensor_op
+class cos(Operation):
+    """Cosine of x in radians"""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.append(x)
+        return np.cos(x)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        (x,) = ctx
+        return [-grad_output * np.sin(x)]
+
+
+@tensor_op
 class tanh(Operation):
     """Hyperbolic tangent"""
 
@@ -81,41 +142,6 @@ class tanh(Operation):
     def backward(ctx, grad_output):
         (y,) = ctx
         return [grad_output * (1 - y * y)]
-
-
-@tensor_op
-class sigmoid(Operation):
-    """1 / (1 + exp(-x)), in the form that never overflows"""
-
-    @staticmethod
-    def forward(ctx, x):
-        e = np.exp(-np.abs(x))
-        y = np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
-        ctx.append(y)
-        return y
-
-    @staticmethod
-    def backward(ctx, grad_output):
-        (y,) = ctx
-        return [grad_output * y * (1 - y)]
-
-
-@tensor_op
-class relu(Operation):
-    """max(x, 0); the gradient at 0 is 0"""
-
-    returns_new = True
-
-    @staticmethod
-    def forward(ctx, x):
-        y = np.maximum(x, 0)
-        ctx.append(y)
-        return y
-
-    @staticmethod
-    def backward(ctx, grad_output):
-        (y,) = ctx
-        return [np.multiply(grad_output, y > 0, out=grad_output if ctx.owns_grad else None)]
 
 
 @tensor_op
@@ -151,6 +177,25 @@ class minimum(Operation):
 
 
 @tensor_op
+class clip(Operation):
+    """x between min and max (numbers or arrays without a gradient, or None for no bound)
+
+    The gradient is 1 inside and on the bounds, as in PyTorch, and 0 outside.
+    """
+
+    @staticmethod
+    def forward(ctx, x, *, min=None, max=None):
+        y = np.clip(x, min, max)
+        ctx.extend([x, y])
+        return y
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        x, y = ctx
+        return [grad_output * np.equal(x, y)]
+
+
+@tensor_op
 class where(Operation):
     """a where condition holds, b elsewhere. condition: booleans, without a gradient."""
 
@@ -162,7 +207,8 @@ class where(Operation):
     @staticmethod
     def backward(ctx, grad_output):
         (condition,) = ctx
-        return [None, np.where(condition, grad_output, 0), np.where(condition, 0, grad_output)]
+        return [None, np.where(condition, grad_output, 0) if ctx.needs_grad[1] else None,
+                np.where(condition, 0, grad_output) if ctx.needs_grad[2] else None]
 
 
 @tensor_op
@@ -171,6 +217,8 @@ class dropout(Operation):
 
     p: 0 <= p < 1. rng: the generator that the mask is drawn from.
     """
+
+    reuse_ctx = True
 
     @staticmethod
     def forward(ctx, x, *, p, rng):

@@ -1,8 +1,10 @@
-"""Rows of a table by number: the operation under every embedding."""
+"""Rows of a table by number, one by one or summed by bags: the operations under every embedding."""
 
 import numpy as np
 
 from nnkit.autograd import Operation, RowGrad, tensor_op
+from nnkit.ops.common import constant, nested, numbers
+from nnkit.ops.indexing import scatter
 
 
 def check_ids(ids, n_rows: int) -> np.ndarray:
@@ -38,3 +40,110 @@ class embedding(Operation):
             rows, values = rows[rows != padding], values[rows != padding]
         grad = RowGrad(rows, values, shape)
         return [grad if sparse else grad.dense(), None]
+
+    @staticmethod
+    def composed(table, ids, *, padding=None, sparse=True):
+        ids = numbers(ids)
+        rows = table[ids]
+        if padding is None:
+            return rows
+        return np.where((ids == padding).reshape(ids.shape + (1,) * (table.ndim - 1)), constant(rows), rows)
+
+
+class Bags:
+    """Where each bag's ids lie: ids (n,), all of them in the order of their bags; bag (n,), the bag each is in; counts (bags,).
+
+    `flat(x)` brings what has an entry for each id, weights, into the same order; `shaped(x)` is the way back.
+    """
+
+    def __init__(self, ids, n_rows, offsets, lengths):
+        ids = np.asarray(ids)
+        self.shape, self.kept = ids.shape, None
+        if ids.ndim == 1 and offsets is not None and lengths is None:
+            offsets = np.asarray(offsets)
+            self.counts = np.diff(offsets, append=len(ids))
+            if offsets.ndim != 1 or offsets.dtype.kind not in "iu" or (self.counts < 0).any() or offsets[:1].any() or (
+                    ids.size and not offsets.size):
+                raise ValueError(f"embedding_bag: offsets must be ascending integers from 0 to the {len(ids)} ids, got {offsets}")
+        elif ids.ndim == 2 and offsets is None:
+            self.counts = np.full(len(ids), ids.shape[1]) if lengths is None else np.asarray(lengths)
+            if lengths is not None:
+                self.kept = np.arange(ids.shape[1]) < self.counts[:, None]
+                if self.counts.shape != (len(ids),) or not (self.kept.sum(axis=1) == self.counts).all():
+                    raise ValueError(f"embedding_bag: ids of shape {ids.shape} need {len(ids)} lengths from 0 to {ids.shape[1]}, "
+                                     f"got {self.counts}")
+        else:
+            raise ValueError(f"embedding_bag: expected ids (n,) with offsets, or ids (bags, length) with or without lengths, "
+                             f"got ids of shape {ids.shape}")
+        self.ids = check_ids(self.flat(ids), n_rows)
+        self.bag = np.repeat(np.arange(len(self.counts)), self.counts)
+
+    def flat(self, x):
+        return np.reshape(x, -1) if self.kept is None else x[self.kept]
+
+    def shaped(self, x):
+        return np.reshape(x, self.shape) if self.kept is None else nested(scatter, x, key=self.kept, shape=self.shape)
+
+    def divisors(self, dtype):
+        """(bags, 1): what a sum is divided by to be a mean; 1 for an empty bag, whose sum is 0."""
+        return np.maximum(self.counts, 1).astype(dtype)[:, None]
+
+
+@tensor_op
+class embedding_bag(Operation):
+    """The sum or the mean of the rows table[i] for all ids i of a bag; (bags, d). Zeros for an empty bag.
+
+    table: (V, d). ids: (n,) integers with offsets, the ascending places at which each bag begins; or (bags, length), of
+    which the first lengths[b] count, or all. weights: of ids' shape, a factor for each row, or None; the mean divides by the
+    number of ids, not by the weights. mode: "sum" or "mean". The gradient of the table is a RowGrad (one value a bag where
+    there are no weights), or with sparse=False an array.
+    """
+
+    @staticmethod
+    def forward(ctx, table, ids, weights=None, *, offsets=None, lengths=None, mode="sum", sparse=True):
+        if mode not in ("sum", "mean"):
+            raise ValueError(f"embedding_bag: mode must be 'sum' or 'mean', got {mode!r}")
+        bags = Bags(ids, len(table), offsets, lengths)
+        factors = None
+        if weights is not None:
+            if weights.shape != bags.shape:
+                raise ValueError(f"embedding_bag: weights of shape {weights.shape} for ids of shape {bags.shape}")
+            factors = bags.flat(weights)
+            factors = factors if factors.dtype.kind == "f" else factors.astype(table.dtype)
+        sums = np.zeros((len(bags.counts), table.shape[1]), np.result_type(table, *([] if factors is None else [factors])))
+        starts = np.cumsum(bags.counts) - bags.counts
+        for length in np.unique(bags.counts):  # bags of one length are one product: (b, 1, length) @ (b, length, d)
+            same = np.flatnonzero(bags.counts == length)
+            places = starts[same, None] + np.arange(length)
+            left = np.ones((1, length), table.dtype) if factors is None else factors[places][:, None, :]
+            sums[same] = np.matmul(left, np.take(table, bags.ids[places], axis=0))[:, 0]
+        if mode == "mean":
+            sums /= bags.divisors(sums.dtype)
+        ctx.extend([table, bags, factors, mode, sparse])
+        return sums
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        table, bags, factors, mode, sparse = ctx
+        if mode == "mean":
+            grad_output = grad_output / bags.divisors(grad_output.dtype)
+        grad = grad_weights = None
+        if factors is None:
+            grad = RowGrad(bags.ids, grad_output, table.shape, bags.bag)
+        else:
+            spread = grad_output[bags.bag]
+            if len(ctx.needs_grad) == 3 and ctx.needs_grad[2]:
+                grad_weights = bags.shaped(np.einsum("nd,nd->n", spread, np.take(table, bags.ids, axis=0)))
+            if ctx.needs_grad[0]:
+                spread *= factors[:, None]
+                grad = RowGrad(bags.ids, spread, table.shape)
+        return [grad if sparse or grad is None else grad.dense(), None, grad_weights][:len(ctx.needs_grad)]
+
+    @staticmethod
+    def composed(table, ids, weights=None, *, offsets=None, lengths=None, mode="sum", sparse=True):
+        bags = Bags(numbers(ids), len(table), offsets, lengths)
+        rows = table[bags.ids]
+        if weights is not None:
+            rows = rows * np.expand_dims(bags.flat(weights), 1)
+        sums = nested(scatter, rows, key=bags.bag, shape=(len(bags.counts), table.shape[1]))
+        return sums / bags.divisors(table.dtype) if mode == "mean" else sums

@@ -7,14 +7,25 @@ Each takes logits, not probabilities: the logarithm of a softmax or of a sigmoid
 import numpy as np
 
 from nnkit.autograd import Operation, tensor_op
+from nnkit.ops.activations import softplus
+from nnkit.ops.common import nested, numbers
+from nnkit.ops.reductions import log_softmax
 
 
 def reduced(losses, reduction, weights=None):
     """The losses, or their sum or mean; weighted where there are weights (the mean is over their number all the same)."""
     if reduction == "none":
         return losses if weights is None else losses * weights
-    total = losses.sum() if weights is None else np.vdot(losses, weights)  # no array for the products
+    total = np.add.reduce(losses, axis=None) if weights is None else np.vdot(losses, weights)  # no array for the products
     return total / max(1, losses.size) if reduction == "mean" else total
+
+
+def composed_reduced(losses, reduction, weights=None):
+    """The same in plain operations."""
+    losses = losses if weights is None else losses * weights
+    if reduction == "none":
+        return losses
+    return np.sum(losses) / max(1, losses.size) if reduction == "mean" else np.sum(losses)
 
 
 @tensor_op
@@ -51,15 +62,23 @@ class binary_cross_entropy_with_logits(Operation):
         grad_labels = -x * grad_output if ctx.needs_grad[1] else None
         return [grad_x, grad_labels, grad_weights][:len(ctx.needs_grad)]
 
+    @staticmethod
+    def composed(x, labels, weights=None, *, reduction="none"):
+        return composed_reduced(nested(softplus, x) - x * labels, reduction, weights)
+
 
 @tensor_op
 class cross_entropy(Operation):
-    """-log softmax(x)[class], one number a row, reduced. x: (n, classes), classes: (n,) integers"""
+    """-log softmax(x)[class], one number a row, reduced. x: (n, classes), classes: (n,) integers, or IndexError."""
 
     returns_new = True
 
     @staticmethod
     def forward(ctx, x, classes, *, reduction="none"):
+        # As unsigned numbers negative ones are huge: one look finds both mistakes.
+        if classes.size and classes.astype(np.uint64).max() >= x.shape[1]:
+            raise IndexError(f"cross_entropy: classes from {classes.min()} to {classes.max()} with logits for "
+                             f"0..{x.shape[1] - 1}")
         rows = np.arange(len(classes))
         shifted = x - np.maximum.reduce(x, axis=1, keepdims=True)
         right = shifted[rows, classes]
@@ -80,3 +99,8 @@ class cross_entropy(Operation):
             grad_output = grad_output[:, None]
         grad *= grad_output / (len(rows) or 1) if reduction == "mean" else grad_output
         return [grad, None]
+
+    @staticmethod
+    def composed(x, classes, *, reduction="none"):
+        classes = numbers(classes)
+        return composed_reduced(-nested(log_softmax, x, axis=1)[np.arange(len(classes)), classes], reduction)

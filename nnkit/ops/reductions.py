@@ -43,15 +43,55 @@ class mean(Operation):
         return [np.broadcast_to(spread(grad_output / (n or 1), x, axis, keepdims), x.shape)]
 
 
+@tensor_op
+class var(Operation):
+    """The mean square distance from the mean over axis (an int, a tuple, or None for all n elements)
+
+    correction: the sum of squares is divided by n - correction; 0 as in NumPy, 1 for an unbiased estimate.
+    """
+
+    @staticmethod
+    def forward(ctx, x, *, axis=None, keepdims=False, correction=0):
+        centred = x - np.mean(x, axis=axis, keepdims=True)
+        total = np.sum(np.square(centred), axis=axis, keepdims=keepdims)
+        divisor = x.size // (total.size or 1) - correction
+        divisor = divisor if divisor > 0 else 0  # as NumPy: no element to spare gives NaN and a warning
+        ctx.extend([centred, axis, keepdims, divisor])
+        return total / divisor
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        centred, axis, keepdims, divisor = ctx
+        return [spread(2 * grad_output / divisor, centred, axis, keepdims) * centred]
+
+
+@tensor_op
+class norm(Operation):
+    """The square root of the sum of squares over axis (an int, a tuple, or None for all); the gradient at 0 is 0"""
+
+    @staticmethod
+    def forward(ctx, x, *, axis=None, keepdims=False):
+        total = np.sum(np.square(x), axis=axis, keepdims=keepdims)
+        zero = np.equal(total, 0)
+        y = np.sqrt(np.where(zero, 1, total))  # 1 in place of 0, at which the root has no derivative
+        ctx.extend([x, y, zero, axis, keepdims])
+        return np.where(zero, 0, y)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        x, y, zero, axis, keepdims = ctx
+        return [spread(np.where(zero, 0, grad_output / y), x, axis, keepdims) * x]
+
+
 class _Extreme(Operation):
     """max and min: equal extremes share the gradient equally, so that it always sums to what came in."""
 
     @staticmethod
     def backward(ctx, grad_output):
         x, y, axis, keepdims = ctx
-        chosen = np.equal(x, spread(y, x, axis, keepdims))
-        share = chosen / np.sum(chosen, axis=axis, keepdims=True, dtype=grad_output.dtype)
-        return [spread(grad_output, x, axis, keepdims) * share]
+        # as numbers of x's own precision: float32 over a count of booleans, an int64, would be float64
+        chosen = np.equal(x, spread(y, x, axis, keepdims)) * np.ones((), x.dtype)
+        return [spread(grad_output, x, axis, keepdims) * (chosen / np.sum(chosen, axis=axis, keepdims=True))]
 
 
 @tensor_op

@@ -1,4 +1,4 @@
-"""Operations that move elements and compute nothing: another shape, another order, a part, a whole of parts."""
+"""Operations that move elements and compute nothing: another shape, another order, a whole of parts."""
 
 import numpy as np
 
@@ -109,21 +109,50 @@ class concatenate(Operation):
 
 
 @tensor_op
-class getitem(Operation):
-    """x[key]: slices, integers, arrays of integers (repeats add up in the gradient) or of booleans"""
+class stack(Operation):
+    """Any number of arrays of one shape along a new axis: stack(a, b, c, axis=-1)"""
 
     @staticmethod
-    def forward(ctx, x, *, key):
-        ctx.extend([x, key])
-        return x[key]
+    def forward(ctx, *arrays, axis=0):
+        ctx.extend([len(arrays), axis])
+        return np.stack(arrays, axis=axis)
 
     @staticmethod
     def backward(ctx, grad_output):
-        x, key = ctx
-        grad = np.zeros_like(x, dtype=grad_output.dtype)
-        if all(part is None or part is Ellipsis or isinstance(part, (int, slice))
-               for part in (key if isinstance(key, tuple) else (key,))):
-            grad[key] = grad_output  # no element is named twice
-        else:
-            np.add.at(grad, key, grad_output)
-        return [grad]
+        count, axis = ctx
+        before = (slice(None),) * (axis % grad_output.ndim)
+        return [grad_output[before + (i,)] for i in range(count)]
+
+
+@tensor_op
+class pad(Operation):
+    """x with pad_width more elements, of constant_value, before and after each axis
+
+    pad_width: as np.pad has it, (before, after) for each axis, or one such pair or one number for all axes.
+    """
+
+    @staticmethod
+    def forward(ctx, x, *, pad_width, constant_values=0):
+        widths = np.broadcast_to(pad_width, (x.ndim, 2)).tolist()
+        ctx.append(tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape)))
+        return np.pad(x, widths, constant_values=constant_values)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        (inside,) = ctx
+        return [grad_output[inside]]
+
+
+@tensor_op
+class flip(Operation):
+    """The elements in reverse order along axis (an int, a tuple, or None for all)"""
+
+    @staticmethod
+    def forward(ctx, x, *, axis=None):
+        ctx.append(axis)
+        return np.flip(x, axis)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        (axis,) = ctx
+        return [np.flip(grad_output, axis)]

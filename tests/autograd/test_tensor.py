@@ -254,8 +254,8 @@ def test_methods_operators_and_numpys_functions_are_the_same_operation(method, f
     np.testing.assert_array_equal(x.grad, other.grad)
 
 
-@pytest.mark.parametrize("call", [lambda x: np.linalg.norm(x), lambda x: np.stack([x, x]), lambda x: np.sin(x),
-                                  lambda x: np.add.reduce(x), lambda x: np.cumsum(x), lambda x: np.isnan(x)])
+@pytest.mark.parametrize("call", [lambda x: np.linalg.det(x), lambda x: np.kron(x, x), lambda x: np.arcsinh(x),
+                                  lambda x: np.add.reduce(x), lambda x: np.median(x), lambda x: np.isnan(x)])
 def test_a_numpy_function_without_an_operation_says_so_and_never_drops_the_gradient(call):
     with pytest.raises(TypeError, match=r"has no operation on Tensors.*\.value"):
         call(Tensor([1.0, 2.0]))

@@ -52,6 +52,12 @@ def distinct(*shape: int) -> Input:
                  rng.uniform(-0.1, 0.1, shape), shape)
 
 
+def zeros_among(*shape: int) -> Input:
+    """Every third element is exactly 0, the others as `away_from_zero`."""
+    return Input(lambda rng, shape: rng.uniform(0.2, 2, shape) *
+                 (np.arange(np.prod(shape, dtype=int)).reshape(shape) % 3 > 0), shape)
+
+
 def integers(*shape: int, high: int) -> Input:
     return Input(lambda rng, shape: rng.integers(0, high, shape), shape, floating=False)
 
@@ -127,15 +133,31 @@ binary(ops.divide, normal(), away_from_zero())
 binary(ops.power, uniform(low=0.3, high=2), uniform(low=-2, high=3))
 elementwise(ops.negative, normal())
 elementwise(ops.absolute, away_from_zero())
+elementwise(ops.sign, away_from_zero())
 
 # Elementwise
 elementwise(ops.exp, normal())
 elementwise(ops.log, uniform(low=0.1, high=3))
 elementwise(ops.sqrt, uniform(low=0.1, high=3))
 elementwise(ops.square, normal())
+elementwise(ops.expm1, normal())
+elementwise(ops.log1p, uniform(low=-0.8, high=3))
+elementwise(ops.sin, normal())
+elementwise(ops.cos, normal())
+elementwise(ops.erf, uniform(low=-6, high=6))
+elementwise(ops.erfc, uniform(low=-6, high=6))
 elementwise(ops.tanh, normal())
 elementwise(ops.sigmoid, normal())
 elementwise(ops.relu, away_from_zero())
+elementwise(ops.leaky_relu, away_from_zero(), negative_slope=[0.01, 0.3])
+elementwise(ops.elu, away_from_zero(), alpha=[1.0, 0.5])
+elementwise(ops.gelu, normal(), approximate=["none", "tanh"])
+elementwise(ops.silu, normal())
+elementwise(ops.softplus, normal(), beta=[1.0, 2.5])
+elementwise(ops.log_sigmoid, normal())
+elementwise(ops.clip, distinct(), min=[None, -0.4], max=[0.8])
+case(ops.clip, distinct(3, 4), min=-0.4)
+case(ops.clip, distinct(3, 1), min=np.array([-0.4, 0.5]), max=np.array([[0.8], [1.1], [2]]))
 binary(ops.maximum, uniform(low=0, high=1), uniform(low=1.1, high=2))
 binary(ops.maximum, normal(), normal())
 binary(ops.minimum, uniform(low=0, high=1), uniform(low=1.1, high=2))
@@ -153,6 +175,24 @@ for reduction in (ops.sum, ops.mean):
     case(reduction, normal(), axis=None, keepdims=[False, True])
     case(reduction, normal(3, 0), axis=0)
 case(ops.sum, normal(0, 3), axis=[None, 0, 1])
+for correction in (0, 1):
+    case(ops.var, normal(3, 4), axis=[None, 0, -1, (0, 1)], keepdims=[False, True], correction=correction)
+    case(ops.var, normal(2, 3, 2), axis=[1, (0, -1)], keepdims=[False, True], correction=correction)
+    case(ops.var, normal(3, 0), axis=0, correction=correction)
+case(ops.var, normal(), axis=None)
+case(ops.norm, normal(3, 4), axis=[None, 0, -1, (0, 1)], keepdims=[False, True])
+case(ops.norm, normal(2, 3, 2), axis=[1, (0, -1)], keepdims=[False, True])
+case(ops.norm, away_from_zero())
+case(ops.norm, normal(0, 3), axis=[None, 0, 1])
+case(ops.cumsum, normal(3, 4), axis=[None, 0, -1])
+case(ops.cumsum, normal(2, 3, 2), axis=1)
+case(ops.cumsum, normal(), axis=[None, 0])
+case(ops.cumsum, normal(0, 3), axis=[None, 0, 1])
+for factor in (away_from_zero, zeros_among):
+    case(ops.prod, factor(3, 4), axis=[None, 0, -1, (0, 1), ()], keepdims=[False, True])
+    case(ops.prod, factor(2, 3, 2), axis=[1, (0, -1), (-1, 0)], keepdims=[False, True])
+    case(ops.prod, factor(), axis=None, keepdims=[False, True])
+case(ops.prod, normal(0, 3), axis=[None, 0, 1], keepdims=[False, True])
 for extreme in (ops.max, ops.min):
     case(extreme, distinct(3, 4), axis=[None, 0, -1, (0, 1)], keepdims=[False, True])
     case(extreme, distinct(2, 3, 2), axis=[1, (0, 2)], keepdims=[False, True])
@@ -182,18 +222,54 @@ case(ops.broadcast_to, normal(), shape=[(), (2, 3)])
 case(ops.concatenate, normal(2, 3), normal(2, 3), axis=[0, 1, -1])
 case(ops.concatenate, normal(2, 3), normal(0, 3), normal(1, 3))
 case(ops.concatenate, normal(4))
+case(ops.stack, normal(2, 3), normal(2, 3), axis=[0, 1, 2, -1, -2])
+case(ops.stack, normal(2), normal(2), normal(2))
+case(ops.stack, normal(), normal())
+case(ops.stack, normal(0, 3), axis=[0, -1])
+case(ops.pad, normal(2, 3), pad_width=[0, 2, (1, 2), ((1, 0), (0, 2)), ((3,), (1,))], constant_values=[0, 2.5])
+case(ops.pad, normal(4), pad_width=(0, 1))
+case(ops.pad, normal(0, 3), pad_width=((2, 0), (0, 1)))
+case(ops.flip, normal(2, 3, 2), axis=[None, 0, -1, (0, 2)])
+case(ops.flip, normal(), axis=None)
+case(ops.flip, normal(0, 3), axis=[None, 0])
 case(ops.getitem, normal(4, 3), key=[1, -1, slice(1, 3), slice(None, None, -2), (1, 2), (slice(None), 0), (Ellipsis, -1),
                                      (None, slice(2)), (), np.array([0, 2, 0, 0]), (np.array([0, 0, 3]), np.array([1, 1, 2])),
                                      (slice(None), np.array([2, 2])), np.array([True, False, True, True]),
                                      np.array([], int), [1, 1], True])
 case(ops.getitem, normal(), key=[(), Ellipsis, None])
 case(ops.getitem, normal(0, 3), key=slice(None))
+for key, n in [(slice(1, 3), 2), (slice(None, None, -2), 2), (np.array([0, 2, 0, 0]), 4), (np.array([-1, 3]), 2),
+               (np.array([True, False, True, True]), 3), (np.array([], int), 0)]:
+    case(ops.scatter, normal(n, 3), key=key, shape=(4, 3))
+case(ops.scatter, normal(3), key=[1, (np.array([0, 0, 3]), np.array([1, 1, 2])), (slice(1, 4), 0)], shape=(4, 3))
+case(ops.scatter, normal(), key=(), shape=())
+
+# Linear algebra
+EINSUMS: list[tuple[str, list[tuple[int, ...]]]] = [
+    ("ij,jk->ik", [(2, 3), (3, 4)]), ("ij,jk", [(2, 3), (3, 4)]), ("i,i", [(3,), (3,)]), ("i,j->ij", [(2,), (3,)]),
+    ("ij->ji", [(2, 3)]), ("ji", [(2, 3)]), ("ij->", [(2, 3)]), ("ij->j", [(2, 3)]), ("ij->ij", [(2, 3)]), ("->", [()]),
+    ("ii->i", [(3, 3)]), ("ii", [(3, 3)]), ("iij->j", [(3, 3, 2)]), ("iii->i", [(2, 2, 2)]), ("iijj->ij", [(2, 2, 3, 3)]),
+    ("ii,i->i", [(3, 3), (3,)]), ("iij,jk->ik", [(3, 3, 2), (2, 4)]), ("ij,ij->", [(2, 3), (2, 3)]),
+    ("ij,k->i", [(2, 3), (4,)]), ("bij,bjk->bik", [(4, 2, 3), (4, 3, 2)]), ("bi,ij,bj->b", [(4, 2), (2, 3), (4, 3)]),
+    ("ij,jk,kl->il", [(2, 3), (3, 2), (2, 4)]), ("...ij,...jk->...ik", [(5, 2, 3), (3, 4)]),
+    ("...ij,...jk", [(5, 2, 3), (1, 3, 4)]), ("...i->...", [(2, 3, 4)]), ("i...->...i", [(2, 3, 4)]),
+    ("...,...->...", [(4, 1), (3,)]), ("...,i", [(), (3,)]), ("ij...,j...->i...", [(2, 3, 4), (3, 1)]),
+    ("...ii->...i", [(2, 3, 3)]), ("ij,ij->ij", [(3, 1), (3, 4)]), ("ij,jk->ik", [(2, 1), (3, 4)]),
+    (" i j , j -> i ", [(2, 3), (3,)]), ("ij,jk->ik", [(2, 0), (0, 3)]), ("ij,jk->ik", [(0, 2), (2, 3)]),
+    (",ij->ij", [(), (2, 3)])]
 
 # Linear algebra
 for a, b in [((2, 3), (3, 4)), ((3,), (3,)), ((3,), (3, 4)), ((2, 3), (3,)), ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)),
              ((5, 1, 2, 3), (4, 3, 2)), ((3,), (5, 3, 2)), ((5, 2, 3), (3,)), ((0, 3), (3, 2)), ((2, 0), (0, 3)),
              ((1, 2, 3), (4, 3, 2))]:
     case(ops.matmul, normal(*a), normal(*b))
+for a, b in [((2, 3), (3, 4)), ((3,), (3,)), ((3,), (3, 4)), ((2, 3), (3,)), ((2, 3), (5, 3, 4)), ((5, 2, 3), (4, 3, 2)),
+             ((3,), (5, 3, 2)), ((5, 2, 3), (3,)), ((0, 3), (3, 2)), ((2, 0), (0, 3)), ((), (2, 3)), ((2,), ()), ((), ())]:
+    case(ops.dot, normal(*a), normal(*b))
+for a, b in [((2,), (3,)), ((2, 3), (2, 2)), ((), (3,)), ((), ()), ((0,), (3,)), ((2,), (0, 2))]:
+    case(ops.outer, normal(*a), normal(*b))
+for subscripts, shapes in EINSUMS:
+    case(ops.einsum, *(normal(*shape) for shape in shapes), subscripts=subscripts)
 for shape in [(2, 3), (3,), (2, 4, 3), (0, 3)]:
     case(ops.linear, normal(*shape), normal(3, 4), normal(4))
     case(ops.linear, normal(*shape), normal(3, 4))
@@ -205,6 +281,16 @@ case(ops.embedding, normal(5), integers(7, high=5))
 case(ops.embedding, normal(5, 2, 2), integers(3, high=5))
 case(ops.embedding, normal(5, 3), integers(high=5))
 case(ops.embedding, normal(5, 3), integers(0, high=5))
+for offsets in ([0, 2, 3], [0, 0, 2, 6], [0], [0, 4, 4, 6, 6], [0, 2, 4]):
+    case(ops.embedding_bag, normal(5, 3), integers(6, high=5), offsets=np.array(offsets), mode=["sum", "mean"])
+    case(ops.embedding_bag, normal(5, 3), integers(6, high=5), normal(6), offsets=np.array(offsets), mode=["sum", "mean"])
+for lengths in (None, np.array([4, 0, 2]), np.array([4, 4, 4]), np.array([0, 0, 0])):
+    for weights in ((), (normal(3, 4),)):
+        case(ops.embedding_bag, normal(5, 2), integers(3, 4, high=5), *weights, lengths=lengths, mode=["sum", "mean"],
+             sparse=[True, False])
+case(ops.embedding_bag, normal(5, 3), integers(0, high=5), offsets=[np.array([], int), np.array([0, 0])])
+case(ops.embedding_bag, normal(5, 3), integers(0, 4, high=5))
+case(ops.embedding_bag, normal(5, 3), integers(2, 0, high=5), mode="mean")
 
 # Losses
 for shape in [(6,), (2, 3), (), (0, 2)]:

@@ -1,5 +1,8 @@
 """Every operation, on every row of the table in cases.py, keeps what DESIGN.md promises of all operations."""
 
+import math
+import tracemalloc
+
 import numpy as np
 import pytest
 from cases import BINARY, CASES, Case, normal
@@ -57,7 +60,7 @@ def test_every_operation_has_a_row():
 
 
 def test_every_operation_is_public_under_its_name():
-    assert set(ops.all_operations()) | {"all_operations"} == set(ops.__all__)
+    assert set(ops.all_operations()) | {"all_operations", "split"} == set(ops.__all__)  # split is several getitems
     assert all(getattr(ops, name) is operation for name, operation in ops.all_operations().items())
 
 
@@ -81,6 +84,24 @@ STABLE = {
     "concatenate": lambda *x, axis=0: np.concatenate(x, axis=axis),
     "getitem": lambda x, key: x[key],
     "linear": lambda x, w, b=0: np.einsum("...i,ij->...j", x, w) + b,
+    "erf": np.vectorize(math.erf, otypes=[float]),
+    "erfc": np.vectorize(math.erfc, otypes=[float]),
+    "leaky_relu": lambda x, negative_slope: np.maximum(x, 0) + negative_slope * np.minimum(x, 0),
+    "elu": lambda x, alpha: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
+    "gelu": lambda x, approximate: 0.5 * x * (1 + (
+        np.vectorize(math.erf, otypes=[float])(x / 2 ** 0.5) if approximate == "none" else
+        np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x ** 3)))),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "softplus": lambda x, beta: np.log(1 + np.exp(beta * x)) / beta,
+    "log_sigmoid": lambda x: np.log(1 / (1 + np.exp(-x))),
+    "clip": lambda x, min=-np.inf, max=np.inf: np.minimum(np.maximum(x, -np.inf if min is None else min), max),
+    "norm": np.linalg.norm,
+    "stack": lambda *x, axis=0: np.stack(x, axis=axis),
+    "scatter": lambda x, key, shape: np.add.at(y := np.zeros(shape), key, x) or y,
+    "einsum": lambda *x, subscripts: np.einsum(subscripts, *x),
+    "embedding_bag": lambda table, ids, w=None, mode="sum", sparse=True, **where: np.reshape([
+        np.sum([table[i] * w for i, w in bag], axis=0) / (max(1, len(bag)) if mode == "mean" else 1) if bag else 0 * table[0]
+        for bag in bags(ids, np.ones(ids.shape) if w is None else w, **where)], (-1, table.shape[1])),
     "embedding": lambda table, ids, **_: table[ids],
     "dropout": lambda x, p, rng: np.where(rng.random(x.shape, np.float32) >= p, x / (1 - p), 0),
     "binary_cross_entropy_with_logits": lambda x, t, w=1, reduction="none": reduced(
@@ -88,6 +109,14 @@ STABLE = {
     "cross_entropy": lambda x, c, reduction="none": reduced(
         -np.log(np.exp(x) / np.exp(x).sum(1, keepdims=True))[np.arange(len(c)), c], reduction),
 }
+
+
+def bags(ids, weights, offsets=None, lengths=None):
+    """A list of (id, weight) for each bag."""
+    pairs = [list(zip(i, w)) for i, w in zip(np.atleast_2d(ids), np.atleast_2d(weights))]
+    if offsets is not None:
+        return [pairs[0][start:stop] for start, stop in zip(offsets, [*offsets[1:], len(ids)])]
+    return pairs if lengths is None else [pair[:n] for pair, n in zip(pairs, lengths)]
 
 
 def reduced(losses, reduction):
@@ -339,6 +368,57 @@ def test_gradient_at_the_kink_is_zero(operation):
     np.testing.assert_array_equal(x.grad, [0, 0])
 
 
+def test_clip_passes_the_gradient_inside_and_on_the_bounds():
+    x = Tensor([-2.0, -1.0, 0.0, 1.0, 2.0, np.nan])
+    ops.clip(x, min=-1, max=1).sum().backward()
+    np.testing.assert_array_equal(x.grad, [0, 1, 1, 1, 0, 0])
+
+
+@pytest.mark.parametrize("operation, slope", [(ops.leaky_relu, 0.01), (ops.elu, 1), (ops.sign, 0)])
+def test_gradient_at_the_kink_is_that_of_the_left_side(operation, slope):
+    x = Tensor(np.array([0.0, -0.0]))
+    operation(x).sum().backward()
+    np.testing.assert_array_equal(x.grad, [slope, slope])
+
+
+def test_norm_of_zeros_has_gradient_zero_and_nan_stays_nan():
+    x = Tensor(np.array([[0.0, 0.0], [3.0, 4.0], [np.nan, 1.0]]))
+    y = ops.norm(x, axis=1)
+    y.sum().backward()
+    np.testing.assert_array_equal(y.value, [0, 5, np.nan])
+    np.testing.assert_array_equal(x.grad, [[0, 0], [0.6, 0.8], [np.nan, np.nan]])
+
+
+def test_product_with_zeros_gives_each_the_product_of_the_others():
+    x = Tensor(np.array([[2.0, 0.0, 3.0], [0.0, 0.0, 5.0], [1.0, 2.0, 4.0]]))
+    ops.prod(x, axis=1).sum().backward()
+    np.testing.assert_array_equal(x.grad, [[0, 6, 0], [0, 0, 0], [8, 4, 2]])
+
+
+@pytest.mark.parametrize("subscripts", ["ij,jk->ik", "ij,k->im", "ij,jk"])
+def test_einsum_takes_its_subscripts_first_as_numpy_does(subscripts):
+    a, b = Tensor(np.ones((2, 3))), Tensor(np.ones((3, 2)))
+    if subscripts == "ij,k->im":
+        with pytest.raises(ValueError, match="'m'"):
+            ops.einsum(subscripts, a, b)
+    else:
+        np.testing.assert_array_equal(ops.einsum(subscripts, a, b).value, a.value @ b.value)
+
+
+def test_gradient_of_a_matrix_shared_by_a_batch_is_made_without_a_copy_for_each():
+    a, b = Tensor(np.ones((200, 2, 50), np.float32)), Tensor(np.ones((50, 40), np.float32))
+    y = ops.matmul(a, b)
+    y.ctx.owns_grad = False
+    grad = np.ones(y.shape, np.float32)
+    tracemalloc.start()
+    try:
+        y.operation.backward(y.ctx, grad)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 200 * 50 * 40 * 4 / 4  # (batch, k, m) would be 1.6 MB
+
+
 def test_power_zero_has_gradient_zero_at_zero():
     for exponent in (0, 0.0, np.zeros(1)):
         x = Tensor([0.0])
@@ -378,7 +458,9 @@ def test_a_number_as_exponent_keeps_the_whole_gradient_in_float32():
 @pytest.mark.case("autograd", 27)
 @pytest.mark.case("autograd", 28)
 @pytest.mark.parametrize("operation, expected", [
-    (ops.sigmoid, [0, 0, 0.5, 1, 1]), (ops.tanh, [-1, -1, 0, 1, 1]), (ops.softmax, [0, 0, 0, 0, 1]),
+    (ops.sigmoid, [0, 0, 0.5, 1, 1]), (ops.softplus, [0, 0, np.log(2), 1e3, 1e4]), (ops.silu, [0, 0, 0, 1e3, 1e4]),
+    (ops.log_sigmoid, [-1e4, -1e3, -np.log(2), 0, 0]), (ops.elu, [-1, -1, 0, 1e3, 1e4]), (ops.gelu, [0, 0, 0, 1e3, 1e4]),
+    (ops.tanh, [-1, -1, 0, 1, 1]), (ops.softmax, [0, 0, 0, 0, 1]),
     (ops.log_softmax, [-2e4, -1e4 - 1e3, -1e4, -9e3, 0]), (ops.logsumexp, 1e4)], ids=lambda o: getattr(o, "__name__", ""))
 def test_logits_of_any_size_stay_finite(operation, expected):
     x = Tensor(np.array([-1e4, -1e3, 0, 1e3, 1e4], np.float32))

@@ -13,9 +13,8 @@ class sigmoid(Operation):
 
     @staticmethod
     def forward(ctx, x):
-        # -|x| in a form whose derivative is right at 0 too, where |x| has none
-        e = np.exp(np.where(np.less(x, 0), x, np.negative(x)))
-        y = np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
+        e = np.exp(-np.abs(x))
+        y = np.maximum(e, x >= 0) / (1 + e)  # 1 / (1 + e) for x >= 0, else e / (1 + e)
         ctx.append(y)
         return y
 
@@ -23,6 +22,12 @@ class sigmoid(Operation):
     def backward(ctx, grad_output):
         (y,) = ctx
         return [grad_output * y * (1 - y)]
+
+    @staticmethod
+    def composed(x):
+        # -|x| by branches, each with its own derivative at 0, where |x| has none and σ has
+        e = np.exp(np.where(np.less(x, 0), x, np.negative(x)))
+        return np.where(np.less(x, 0), e, 1) / (1 + e)
 
 
 @tensor_op
@@ -65,15 +70,14 @@ class elu(Operation):
 
     @staticmethod
     def forward(ctx, x, *, alpha=1.0):
-        positive = np.greater(x, 0)
-        low = np.where(positive, 0, x)  # large x would overflow in the branch that is not taken
-        ctx.extend([positive, low, alpha])
-        return np.where(positive, x, alpha * np.expm1(low))
+        low = np.minimum(x, 0)  # exp of a large x would overflow in the branch that is not taken
+        ctx.extend([x, low, alpha])
+        return np.maximum(x, 0) + alpha * np.expm1(low)
 
     @staticmethod
     def backward(ctx, grad_output):
-        positive, low, alpha = ctx
-        return [np.where(positive, grad_output, grad_output * (alpha * np.exp(low)))]
+        x, low, alpha = ctx
+        return [np.where(np.greater(x, 0), grad_output, grad_output * (alpha * np.exp(low)))]
 
 
 @tensor_op

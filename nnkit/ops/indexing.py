@@ -63,7 +63,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     x = x if isinstance(x, Tensor) else Tensor(x, requires_grad=False)
     length = x.shape[axis]
     if isinstance(indices_or_sections, (int, np.integer)):
-        if length % indices_or_sections:
+        if indices_or_sections < 1 or length % indices_or_sections:
             raise ValueError(f"split: an axis of {length} has no {indices_or_sections} equal sections")
         starts = [i * (length // indices_or_sections) for i in range(indices_or_sections)]
     else:

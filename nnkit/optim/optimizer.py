@@ -98,8 +98,13 @@ class Optimizer:
                 if type(grad) is np.ndarray and grad.base is None and getrefcount(grad) == REFERENCES_OF_ONE_NAME:
                     p.spare = grad
 
-    def scratch(self, like: np.ndarray) -> np.ndarray:
-        """An array of that shape and dtype for the middle of an update: the same memory for all parameters."""
+    def scratch(self, like: np.ndarray) -> np.ndarray | None:
+        """For `out=` in the middle of an update: an array like that in memory all parameters share; None for small ones.
+
+        A large array that is made anew costs more than the arithmetic on it; a small one costs less than this.
+        """
+        if like.size < 10_000:
+            return None
         if self._scratch is None or self._scratch.size < like.size or self._scratch.dtype != like.dtype:
             self._scratch = np.empty(like.size, like.dtype)
         return self._scratch[:like.size].reshape(like.shape)

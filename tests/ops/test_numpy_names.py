@@ -74,17 +74,13 @@ def test_split_gives_tensors_whose_gradients_meet_again():
     np.testing.assert_array_equal(x.grad, [1, 2, 2, 2, 3, 3])
 
 
-@pytest.mark.parametrize("cut, axis", [(1, 0), (2, -1), (0, 0), ([], 0), ([0, 2, 2, 9], 1), ([3, 1], 1), ([-1], 1), (3, 2)])
+@pytest.mark.parametrize("cut, axis", [(1, 0), (2, -1), ([], 0), ([0, 2, 2, 9], 1), ([3, 1], 1), ([-1], 1), (4, 2)])
 def test_split_cuts_where_numpy_does(cut, axis):
-    if cut == 0:
-        with pytest.raises(ValueError, match="0 equal sections"):
-            ops.split(X, cut, axis)
-        return
-    cut = 4 if cut == 3 else cut
     for one, other in zip(ops.split(X, cut, axis), np.split(X, cut, axis), strict=True):
         np.testing.assert_array_equal(one.value, other)
 
 
-def test_split_refuses_unequal_sections():
-    with pytest.raises(ValueError, match="an axis of 3 has no 2 equal sections"):
-        ops.split(Tensor(X), 2, axis=1)
+@pytest.mark.parametrize("sections", [2, 0, -3])
+def test_split_refuses_what_are_no_equal_sections(sections):
+    with pytest.raises(ValueError, match=f"an axis of 3 has no {sections} equal sections"):
+        ops.split(Tensor(X), sections, axis=1)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 from nnkit.errors import ConfigError, UserError
@@ -32,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("a config is missing: nnkit train configs/sgns.yaml, or --resume RUN")
     if given.resume is not None and (given.out is not None or given.force):
         parser.error("--resume goes on in the run's own folder; leave out --out and --force")
+    if threading.current_thread() is threading.main_thread():  # before and after the steps, where nothing is to be saved
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         from nnkit.training.config import format_errors  # here, so that Ctrl-C during the import is a clean end, too
         from nnkit.training.session import fit, resume
@@ -44,10 +50,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = format_errors(error, sys.stderr.isatty()) if isinstance(error, ConfigError) else f"error: {error}"
         print(text, file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"error: {error.strerror}; what was saved before is whole: make room, then --resume the run", file=sys.stderr)
+        return 1
+    except MemoryError as error:
+        print(f"error: not enough memory ({error}); make the model, the step or the data smaller", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted; what was saved before is whole", file=sys.stderr)
         return 130
-    print(run.path)
+    try:
+        print(run.path, flush=True)
+    except BrokenPipeError:  # Python writes once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return run.exit_code
 
 

@@ -59,8 +59,9 @@ class Table:
     """Numbers, each column brought to mean 0 and deviation 1 by what the training part says of it."""
 
     def __init__(self, features, train):
-        mean, deviation = features[train].mean(0), features[train].std(0)
-        self.rows = (features - mean) / np.where(deviation == 0, 1, deviation)
+        exact = features.astype(np.float64)  # in float32 a large column overflows, and a constant one has a deviation
+        mean, deviation = exact[train].mean(0), exact[train].std(0)
+        self.rows = ((exact - mean) / np.where(deviation == 0, 1, deviation)).astype(np.float32)
         self.n_features = self.rows.shape[1]
 
     def features(self, chosen):
@@ -92,11 +93,15 @@ class Classifier(Recipe):
     def __init__(self, config):
         super().__init__(config)
         data, rng = config.data, np.random.default_rng([config.seed, 2])
+        if data.train.startswith("builtin:") and data.train != PYTHON_DOCS:
+            raise DataError(f"{data.train}: no such built-in corpus; there is {PYTHON_DOCS}")
         features, labels = read_docstrings(data.min_examples) if data.train == PYTHON_DOCS else read_csv(data.train, data.label)
         self.labels = sorted(set(labels))
         if len(self.labels) < 2:
             raise DataError(f"{data.train}: every example is of class {self.labels[0]!r}; a classifier needs two classes")
         self.classes = np.searchsorted(self.labels, labels)
+        if len(self.labels) == len(labels):
+            raise DataError(f"{data.train}: every example has a class of its own; is data.label = {data.label} the right column?")
         self.train, self.dev = split(self.classes, data.dev, rng)
         if not len(self.dev):
             raise DataError(f"{data.train}: {len(labels)} examples leave none to hold out; raise data.dev (now {data.dev})")

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from nnkit import losses, nn
 from nnkit.data import load_corpus
+from nnkit.errors import DataError
 from nnkit.training import DataSource, EvalConfig, Recipe, RunConfig, Section, SGDConfig, TrainingConfig
 from nnkit.vectors import WordVectors
 
@@ -87,6 +88,9 @@ class SGNS(Recipe):
         data = config.data
         self.corpus = load_corpus(data.train, data.min_count, data.max_size, data.errors)
         self.units_per_epoch = len(self.corpus.ids)
+        if np.diff(self.corpus.sentences).all():
+            raise DataError(f"{data.train}: no line has two words that are seen {data.min_count} times or more (data.min_count): "
+                            "there are no pairs to learn from; put one sentence a line")
         counts = self.corpus.vocabulary.counts
         frequency = counts / counts.sum()
         # word2vec's rule: a word of frequency f is kept with probability sqrt(t / f) + t / f

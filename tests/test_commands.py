@@ -169,3 +169,53 @@ def test_a_rate_that_makes_the_loss_nan_ends_with_3_and_no_vectors(corpus):
 def test_an_unknown_command_lists_those_there_are(tmp_path):
     result = nnkit("trian", module="nnkit", cwd=tmp_path)
     assert result.returncode == 2 and "train" in result.stderr and "plot" in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
+def test_sigterm_before_the_first_step_leaves_no_folder_and_puts_the_replaced_run_back(corpus):
+    assert train(corpus, "-q", "--out", "mine").returncode == 0
+    before = (corpus.parent / "mine/run.json").read_bytes()
+    fifo = corpus.parent / "endless.txt"
+    os.mkfifo(fifo)  # reading it waits
+    words = [CONFIGS / "sgns.yaml", f"data.train={fifo}", "--out", "mine", "--force"]
+    with subprocess.Popen([sys.executable, "-m", "nnkit.train", *words], cwd=corpus.parent, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while b"data    reading" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read()
+    assert process.returncode == 143 and b"Traceback" not in said
+    assert (corpus.parent / "mine/run.json").read_bytes() == before and not (corpus.parent / "mine.replaced").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+def test_a_full_disk_is_one_line(corpus, tmp_path):
+    script = ("import nnkit.training.metrics as m, sys\n"
+              "class Full(m.MetricsLog):\n"
+              "    def __init__(self, *a):\n        super().__init__(*a)\n        self._file.close()\n"
+              "        self._file = open('/dev/full', 'wb')\n"
+              "    def close(self):\n        self._file.raw.close()\n"
+              "import nnkit.training.session as s; s.MetricsLog = Full\n"
+              "import nnkit.train; sys.exit(nnkit.train.main(sys.argv[1:]))\n")
+    words = [CONFIGS / "sgns.yaml", f"data.train={corpus}", *SMALL]
+    result = subprocess.run([sys.executable, "-c", script, *words], cwd=corpus.parent, capture_output=True, text=True, timeout=60)
+    assert "No space left on device; what was saved before is whole" in only_line(result, 1)
+
+
+def test_more_than_the_memory_holds_is_one_line(corpus):
+    assert "not enough memory (Unable to allocate" in only_line(train(corpus, "model.dim=1000000000000"), 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
+def test_ctrl_c_saves_where_the_reader_of_the_output_is_gone_with_it(corpus):
+    words = [CONFIGS / "sgns.yaml", f"data.train={corpus}", *SMALL, "training.epochs=100000", "save.every=100000 steps"]
+    pipes = {"stderr": subprocess.STDOUT, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-m", "nnkit.train", *words], cwd=corpus.parent, **pipes) as process:
+        while b"epoch" not in process.stdout.readline():
+            pass
+        process.stdout.close()  # as `tee` does
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    run = corpus.parent / "runs/sgns-001"
+    assert '"status": "interrupted"' in (run / "run.json").read_text(encoding="utf-8")
+    assert (run / "checkpoints/last.npz").exists() and (run / "vectors.vec").exists()

@@ -59,7 +59,8 @@ def backward_again(node: Tensor, grad: Tensor) -> Any:
     if operation.composed is not None:
         plain = operation.composed(*inputs, **node.attributes)
         parts = gradients(plain, [x for x in inputs if isinstance(x, Tensor)], grad) if plain.requires_grad else {}
-        return [parts.get(x) if isinstance(x, Tensor) else None for x in inputs]
+        # where one Tensor stands twice among the inputs, its part is the sum for both places
+        return [parts.pop(x, None) if isinstance(x, Tensor) else None for x in inputs]
     token = retracing.set(operation.__name__)
     try:
         if operation.reuse_ctx:

@@ -51,7 +51,7 @@ class Sentences:
                 for sentence in document.sentences:
                     yield sentence.split(), True
             return
-        with _open_text(self.source, self.errors) as stream:
+        with _open_text(self.source, self.errors, ", or set data.errors: replace") as stream:
             yield from _split(stream)
 
 
@@ -105,7 +105,7 @@ def _split(stream: io.TextIOWrapper) -> Iterator[tuple[list[str], bool]]:
 
 
 @contextmanager
-def _open_text(path: str | os.PathLike[str], errors: str) -> Iterator[io.TextIOWrapper]:
+def _open_text(path: str | os.PathLike[str], errors: str, another_way: str = "") -> Iterator[io.TextIOWrapper]:
     if errors not in ("strict", "replace", "ignore"):
         raise ValueError(f"errors must be 'strict', 'replace' or 'ignore', not {errors!r}")
     with _reading(path), _open_binary(path) as binary:
@@ -115,8 +115,7 @@ def _open_text(path: str | os.PathLike[str], errors: str) -> Iterator[io.TextIOW
         except UnicodeDecodeError:
             line, offset, byte = _first_bad_byte(path)
             raise DataError(
-                f"{os.fspath(path)}:{line}: byte {offset} (0x{byte:02x}) is not UTF-8; "
-                "convert the file, or set data.errors: replace"
+                f"{os.fspath(path)}:{line}: byte {offset} (0x{byte:02x}) is not UTF-8; convert the file{another_way}"
             ) from None
 
 

@@ -25,8 +25,11 @@ class Console:
 
     def say(self, line: str) -> None:
         if not self.quiet:
-            tqdm.write(line, file=sys.stderr)
-            sys.stderr.flush()
+            try:
+                tqdm.write(line, file=sys.stderr)
+                sys.stderr.flush()
+            except OSError:  # who read it is gone, as `| tee` is after Ctrl-C; that must not keep the run from being saved
+                self.quiet = True
         stamped = f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n"
         if self._log is None:
             self._early.append(stamped)

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from nnkit.autograd import RowGrad, no_grad
-from nnkit.errors import Diverged
+from nnkit.autograd import RowGrad, Tensor, no_grad
+from nnkit.errors import Diverged, UserError
 from nnkit.nn import Module
 from nnkit.optim import Optimizer
 from nnkit.optim.schedules import Schedule
@@ -97,6 +97,9 @@ class Trainer:
         self.recipe, self.model, self.optimizer, self.schedule = recipe, model, optimizer, schedule
         self.config, self.run, self.console, self.on_log = config, run, console, on_log
         self.epochs = config.training.epochs
+        units = getattr(recipe, "units_per_epoch", None)
+        if units is None or not units > 0:
+            raise self.wrong("units_per_epoch", units, "a number above 0, the sum of the batches' units")
         self.position = Position()
         self.last_loss = math.nan
         self.clock = Stopwatch()
@@ -122,6 +125,8 @@ class Trainer:
                     if stop.signal is not None:
                         self.clock.stop()
                         return
+                if not position.step_in_epoch:
+                    raise self.wrong("batches", "nothing", f"at least one batch in epoch {position.epoch + 1}")
                 position.epoch += 1
                 position.step_in_epoch, position.units = 0, 0.0
                 self.after_epoch()
@@ -130,6 +135,10 @@ class Trainer:
 
     def is_done(self) -> bool:
         return self.position.epoch >= self.epochs
+
+    def is_at_the_end(self) -> bool:
+        """Done, and with not a step too much, as where a longer training was stopped."""
+        return self.position.epoch == self.epochs and not self.position.step_in_epoch
 
     def progress(self) -> float:
         """The share of the training that is done, 0 to 1."""
@@ -150,7 +159,8 @@ class Trainer:
             self.evaluate()
         if every.save.every.is_due_at_step(position.step):
             self.save()
-        self.console.move_bar(self.units_done(), f"loss {self.last_loss:.4f} lr {self.optimizer.lr:.4g}")
+        loss = f"loss {self.last_loss:.4f} " if math.isfinite(self.last_loss) else ""  # before the first line there is none
+        self.console.move_bar(self.units_done(), f"{loss}lr {self.optimizer.lr:.4g}")
 
     def after_epoch(self) -> None:
         every = self.config
@@ -195,9 +205,12 @@ class Trainer:
             self.model.eval()
             try:
                 with no_grad():
-                    row |= self.recipe.evaluate(self.model)
+                    measured = self.recipe.evaluate(self.model)
             finally:
                 self.model.train()
+            if not isinstance(measured, dict) or not all(isinstance(v, (int, float, np.number)) for v in measured.values()):
+                raise self.wrong("evaluate", measured, "a dict of numbers, such as {'dev_loss': 0.5}")
+            row |= measured
             self.metrics.append(row)
             if self.on_log is not None:
                 self.on_log(row)
@@ -210,27 +223,34 @@ class Trainer:
         self.console.say("   ".join(shown))
         self._line_at = time.monotonic()
 
-    # Divergence
+    # What is wrong
+
+    def wrong(self, name: str, given: Any, expected: str) -> UserError:
+        """The error for what a recipe gave in place of what the trainer needs."""
+        shown = given if isinstance(given, str) else " ".join(f"{given!r:.80}".split())
+        return UserError(f"{type(self.recipe).__name__}.{name} gave {shown}; expected {expected}")
 
     def finite(self, loss: Any) -> float:
-        """The loss as a number; Diverged, saying what broke and where the last good state is, if it is none."""
+        """The loss as a number; Diverged, saying what broke and where the last good state is, if it is not finite."""
+        if not isinstance(loss, Tensor) or math.prod(loss.shape) != 1:
+            raise self.wrong("loss", loss, "a Tensor of one number")
         value = float(loss)
         if not math.isfinite(value):
-            raise Diverged(self.diverged(f"train_loss is {value}"))
+            raise Diverged(self.diverged(self.position.step + 1, f"train_loss is {value}"))
         return value
 
     def check_parameters(self) -> None:
         """The last update may have broken what no loss has looked at since."""
         if any(not np.isfinite(p.value).all() for p in self.model.parameters()):
-            raise Diverged(self.diverged("a parameter is not finite"))
+            raise Diverged(self.diverged(self.position.step, "a parameter is not finite"))
 
-    def diverged(self, what: str) -> str:
+    def diverged(self, step: int, what: str) -> str:
         names = [name for name, p in self.model.named_parameters() if not np.isfinite(p.value).all()]
         squares = [float(np.sum(np.square(g.coalesce().values if isinstance(g, RowGrad) else g, dtype=np.float64)))
                    for p in self.model.parameters() if (g := p.grad) is not None]
         saved = (f"the last finite state is {self.run.path('checkpoints/last.npz')} (step {self._saved_at[1]})"
                  if self._saved_at is not None else "nothing was saved before")
-        return (f"step {self.position.step + 1}: {what} (lr {self.optimizer.lr:g}, last gradient norm "
+        return (f"step {step}: {what} (lr {self.optimizer.lr:g}, last gradient norm "
                 f"{math.sqrt(sum(squares)):.3g}, first bad tensor: {names[0] if names else 'the loss itself'}); {saved}. "
                 f"Try a smaller optimizer.lr (now {self.config.optimizer.lr:g})")
 

@@ -124,7 +124,7 @@ def safe_plot(run: str | os.PathLike[str], files: Iterable[str | os.PathLike[str
         plot_run(run, files)
     except Exception as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        return f"no picture: {' '.join(reason.split())} (training goes on; later: nnkit plot {os.fspath(run)})"
+        return f"no picture: {' '.join(reason.split())} (later: nnkit plot {os.fspath(run)})"
     return None
 
 

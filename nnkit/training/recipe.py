@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nnkit.autograd import Tensor
 from nnkit.errors import ConfigError
 from nnkit.nn import Module
+from nnkit.training.schema import RunConfig
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from nnkit.training.schema import RunConfig
-
-SHIPPED = ("recipes", "configs")
+_helpers: set[str] = set()  # names of the modules that the last recipe imported from its own folder
 
 
 class Recipe:
@@ -99,8 +98,13 @@ def shipped_folder(kind: str) -> Path:
 def load_recipe(path: Path) -> type[Recipe]:
     """Run a recipe file and return the one subclass of Recipe that it defines.
 
-    Files beside it can be imported by it, and only while it is loaded. ConfigError names the file and the line of an error.
+    Files beside it can be imported by it, and only while it is loaded; each recipe gets its own, as they are now.
+    ConfigError names the file and the line of an error.
     """
+    for helper in _helpers:  # of another recipe, or from before it was edited
+        sys.modules.pop(helper, None)
+    _helpers.clear()
+    before = set(sys.modules)
     name = f"nnkit_recipe_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
@@ -109,33 +113,39 @@ def load_recipe(path: Path) -> type[Recipe]:
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{path}:{_line_of(error, path)}: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(str(path.parent))
+        _helpers.update(_modules_in(path.parent).keys() - before)
     found = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Recipe) and c.__module__ == name]
     if len(found) != 1:
         raise ConfigError(f"{path}: expected one class that extends nnkit.training.Recipe, found {len(found)}")
+    config = getattr(found[0], "Config", None)
+    if not (isinstance(config, type) and issubclass(config, RunConfig)):
+        raise ConfigError(f"{path}: {found[0].__name__}.Config must be a class that extends nnkit.training.RunConfig")
     return found[0]
 
 
-def local_files(recipe: type[Recipe]) -> list[Path]:
-    """The recipe's file and those it uses from its own folder, itself or through another: what a run must keep to be repeated."""
-    start = sys.modules[recipe.__module__]
-    found: dict[Path, None] = {}
+def local_files(recipe: type[Recipe]) -> dict[str, Path]:
+    """What a run must keep to be repeated: the recipe's file first, then what is imported from its folder, by relative name."""
+    file = Path(str(sys.modules[recipe.__module__].__file__))
+    helpers = sorted(_modules_in(file.parent).values())
+    return {file.name: file} | {helper.relative_to(file.parent).as_posix(): helper for helper in helpers}
 
-    def look(module: ModuleType) -> None:
-        file = Path(getattr(module, "__file__", None) or "").resolve()
-        if file.suffix != ".py" or file.parent != Path(str(start.__file__)).resolve().parent or file in found:
-            return
-        found[file] = None
-        for value in list(vars(module).values()):
-            used = value if isinstance(value, ModuleType) else sys.modules.get(str(getattr(value, "__module__", "")))
-            if used is not None:
-                look(used)
 
-    look(start)
-    return list(found)
+def _modules_in(folder: Path) -> dict[str, Path]:
+    """Name and file of the loaded modules that an import finds in `folder`; nnkit itself is none, in a checkout's folder."""
+    found = {}
+    for name, module in list(sys.modules.items()):
+        origin = getattr(module, "__file__", None)
+        if not origin or name.split(".")[0] == "nnkit":
+            continue
+        place = folder.joinpath(*name.split("."))
+        for file in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
+            if file.is_file() and os.path.realpath(file) == os.path.realpath(origin):
+                found[name] = file
+    return found
 
 
 def _line_of(error: BaseException, path: Path) -> int:

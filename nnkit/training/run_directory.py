@@ -13,13 +13,19 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from nnkit.errors import ConfigError, UserError
 from nnkit.training.files import plain, replacing
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 FORMAT = 1  # of run.json
 OUR_FILES = {"config.yaml", "config.source.yaml", "code", "run.json", "metrics.jsonl", "history.csv", "train.log",
@@ -58,6 +64,7 @@ class RunDirectory:
                 started = datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
                 run.write_json("run.json", {"format": FORMAT, "status": "running", "started": started})
             except BaseException:
+                shutil.rmtree(run.folder, ignore_errors=True)
                 run.abandon()
                 raise
         except OSError as error:
@@ -96,8 +103,9 @@ class RunDirectory:
                 raise ConfigError(_refusal(out))
             if Path.cwd().is_relative_to(out.resolve()):
                 raise ConfigError(f"{out}: is the current folder or holds it; go elsewhere to replace it")
-            run.replaced = _unused(out)
-            os.rename(out, run.replaced)
+            with run.claimed():
+                run.replaced = _unused(out)
+                os.rename(out, run.replaced)
         try:
             os.makedirs(out, exist_ok=True)
             os.mkdir(out / "checkpoints")  # the lock, where two processes ask for the same empty folder
@@ -158,8 +166,8 @@ class RunDirectory:
         return data
 
     def update_run(self, **fields: Any) -> None:
-        """Set these fields of run.json and keep the others."""
-        self.write_json("run.json", {**self.read_run(), **fields})
+        """Set these fields of run.json and keep the others; a field that is set to None goes."""
+        self.write_json("run.json", {k: v for k, v in {**self.read_run(), **fields}.items() if v is not None})
 
     def check_writable(self) -> None:
         """UserError where nothing can be written here; for a resumed run, before it spends any time."""
@@ -169,6 +177,27 @@ class RunDirectory:
             self.path(".writable").unlink()
         except OSError as error:
             raise UserError(f"{self.folder}: cannot be written to ({error.strerror or error})") from error
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Held by the process that trains here, and gone with it however it ends: UserError where there is another one.
+
+        Where the system or its files know no locks (Windows, some network folders) it does nothing.
+        """
+        if fcntl is None:
+            yield
+            return
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"{self.folder}: another process is training here; wait for it, or stop it first") from None
+            except OSError:
+                pass
+            yield
+        finally:
+            os.close(folder)
 
     def commit_replacement(self) -> None:
         """Delete the run that this one replaces. Call it after the first successful checkpoint; again does nothing."""

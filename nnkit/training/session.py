@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -69,13 +70,13 @@ def fit(config: str | os.PathLike[str], overrides: Sequence[str] | dict[str, Any
     settings = configs.validate(tree, recipe_class.Config)
     console = Console(quiet)
     # read first: a run that is started from its own config with --force is moved aside
-    files = {f"code/{file.name}": file.read_bytes() for file in local_files(recipe_class)}
+    files = {f"code/{name}": file.read_bytes() for name, file in local_files(recipe_class).items()}
     resolved = configs.to_yaml(settings.model_copy(update={"recipe": next(iter(files))}))
     files |= {"config.source.yaml": path.read_bytes(), "config.yaml": resolved.encode()}
     run = RunDirectory.create(settings.name or path.stem, out=out, force=force)
     try:
-        run.path("code").mkdir()
         for name, content in files.items():
+            run.path(name).parent.mkdir(parents=True, exist_ok=True)
             run.path(name).write_bytes(content)
         return _train(run, recipe_class, settings, console, on_log, resumed=False)
     except BaseException:
@@ -101,6 +102,10 @@ def resume(name: str | os.PathLike[str], overrides: Sequence[str] = (), *, quiet
             raise ConfigError(f"command line: {override}: a resumed run keeps its config; what may change is "
                               f"{', '.join(key.rstrip('.') for key in MAY_CHANGE)}; for anything else start a new run")
     run.check_writable()
+    if not any(run.path("checkpoints").glob("last*.npz")):
+        again = shlex.quote(str(run.path("config.yaml")))
+        raise UserError(f"{run}: it stopped before its first checkpoint (save.every), there is nothing to go on from; "
+                        f"start anew: nnkit train {again}")
     tree = configs.read_tree(run.path("config.yaml"), overrides)
     recipe_class = load_recipe(recipe_file(tree))
     settings = configs.validate(tree, recipe_class.Config)
@@ -113,14 +118,18 @@ def resume(name: str | os.PathLike[str], overrides: Sequence[str] = (), *, quiet
 
 def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, console: Console,
            on_log: Callable[[dict[str, Any]], Any] | None, resumed: bool) -> Run:
-    console.open_log(run.path("train.log"))
-    with threadpool_limits(settings.training.blas_threads, user_api="blas"):
+    with run.claimed(), threadpool_limits(settings.training.blas_threads, user_api="blas"):
+        console.open_log(run.path("train.log"))
         console.say(f"nnkit {nnkit_version()}   seed {settings.seed}   run {run}")
         console.say("data    reading")  # the builtin text takes ten seconds the first time, then it is cached
         recipe = recipe_class(settings)
-        console.say(f"data    {recipe.summary()}")
+        if summary := recipe.summary():
+            console.say(f"data    {summary}")
         model = recipe.build(np.random.default_rng([settings.seed, 0]))
-        sizes = [p.value.size for p in model.parameters()]
+        sizes = [p.value.size for p in model.parameters()] if isinstance(model, Module) else []
+        if not sizes:
+            raise UserError(f"{recipe_class.__name__}.build gave {type(model).__name__}; "
+                            "expected a Module with parameters to train")
         console.say(f"model   {model!r}: {sum(sizes):,} parameters")
         optimizer = SGD(model.parameters(), **settings.optimizer.model_dump(exclude={"type"}))
         schedule = make_schedule(settings)
@@ -132,12 +141,14 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
                 raise DataError(f"{run}: the data is not what it was when this run started (see \"data\" in its run.json); "
                                 "start a new run")
             keep = trainer.restore()
-            if trainer.is_done():
+            # one that was killed between its last step and its last file has only its files to write
+            unwritten = trainer.is_at_the_end() and run.read_run().get("status") != "finished"
+            if trainer.is_done() and not unwritten:
                 raise UserError(f"{run} has all its {trainer.epochs} epochs; to train on, add training.epochs=N with a larger N")
             console.say(f"resume  from step {trainer.position.step:,}")
             with replacing(run.path("config.yaml")) as file:  # with more epochs, perhaps
                 file.write(configs.to_yaml(settings).encode())
-        run.update_run(status="running", seed=settings.seed, argv=sys.argv[1:], data=facts, **environment())
+        run.update_run(status="running", error=None, seed=settings.seed, argv=sys.argv[1:], data=facts, **environment())
         try:
             with MetricsLog(run.path("metrics.jsonl"), keep) as metrics, StopRequest(console.say) as stop:
                 console.start_bar(trainer.epochs * recipe.units_per_epoch, trainer.units_done(), recipe.unit)
@@ -152,19 +163,21 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
 def finish(run: RunDirectory, recipe: Recipe, model: Module, trainer: Trainer, console: Console) -> None:
     """Save, export, draw, and say what came out; after a signal, too."""
     trainer.save()
+    if trainer.is_done() and trainer.position.since_log.count:
+        trainer.log()  # after saving: where the training goes on, these steps are part of a longer window
     model.eval()
     recipe.export(model, run.path)
     write_history(read_metrics(run.path("metrics.jsonl")), run.path("history.csv"))
     hint = safe_plot(run.folder)
     status = "finished" if trainer.is_done() else "interrupted"
-    run.update_run(status=status, seconds=round(trainer.clock.seconds, 3), step=trainer.position.step,
-                   **{f"{recipe.unit}_per_second": round(trainer.speed())})
     for line in recipe.report(model):
         console.say(line)
+    run.update_run(status=status, seconds=round(trainer.clock.seconds, 3), step=trainer.position.step,
+                   **{f"{recipe.unit}_per_second": round(trainer.speed())})
     console.say(f"{status}   {trainer.position.step:,} steps, {trainer.speed():,.0f} {recipe.unit}/s   "
                 f"{hint or 'picture ' + str(run.path('loss.png'))}")
     if not trainer.is_done():
-        console.say(f"resume  nnkit train --resume {run}")
+        console.say(f"resume  nnkit train --resume {shlex.quote(str(run))}")
 
 
 def recipe_file(tree: Node) -> Path:
@@ -199,7 +212,7 @@ def nnkit_version() -> str:
 
 def _record_failure(run: RunDirectory, error: BaseException) -> None:
     status = {3: "diverged"}.get(getattr(error, "exit_code", 1), "failed")
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
         status = "interrupted"
     try:
         run.update_run(status=status, error=str(error) or type(error).__name__)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks the loop to finish its step and save; a second Ctrl-C stops at once."""
+"""Ctrl-C and SIGTERM: the first asks the loop to finish its step and save; a second one stops at once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
         self.signal = number
         self._say(f"{signal.Signals(number).name}: finishing this step and saving; once more to stop at once")
 

@@ -141,3 +141,11 @@ def test_first_derivatives_with_a_graph_equal_those_without():
     f().backward(create_graph=True)
     np.testing.assert_allclose(a.grad.value, plain[0])
     np.testing.assert_allclose(b.grad.value, plain[1])
+
+
+def test_a_tensor_that_a_fused_operation_gets_twice_is_counted_once_for_each_place():
+    x = Tensor(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    ops.sum(ops.linear(x, x)).backward()
+    plain, x.grad = x.grad, None
+    ops.sum(ops.linear(x, x)).backward(create_graph=True)
+    np.testing.assert_allclose(x.grad.value, plain)

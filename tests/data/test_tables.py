@@ -114,3 +114,9 @@ def test_labels_alone_in_their_class_can_be_split_when_not_stratified():
 def test_impossible_split_is_refused(n, fraction):
     with pytest.raises(ValueError):
         split(n, fraction, np.random.default_rng(0))
+
+
+def test_a_bad_byte_in_a_table_is_not_answered_with_a_key_that_tables_have_not(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"1,caf\xe9\n2,x\n")
+    with pytest.raises(DataError, match=r"t\.csv:1: byte 5 \(0xe9\) is not UTF-8; convert the file$"):
+        read_csv(tmp_path / "t.csv")

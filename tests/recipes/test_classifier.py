@@ -117,3 +117,22 @@ def test_docstrings_are_told_apart_better_than_by_the_commonest_package(tmp_path
     monkeypatch.chdir(tmp_path)
     run = nnkit.fit(CONFIGS / "classifier.yaml", {"training.epochs": 2}, quiet=True)
     assert [r for r in run.metrics if r["event"] == "eval"][-1]["dev_acc"] > 0.5
+
+
+def test_a_builtin_that_does_not_exist_is_no_missing_file(tmp_path):
+    with pytest.raises(nnkit.DataError, match="builtin:docs: no such built-in corpus; there is builtin:python-docs"):
+        Recipe(config(data={"train": "builtin:docs"}))
+
+
+def test_a_table_whose_every_row_is_a_class_of_its_own_asks_for_the_column(tmp_path):
+    (tmp_path / "t.csv").write_text("1,2,x\n3,4,y\n5,6,z\n", encoding="utf-8")
+    with pytest.raises(nnkit.DataError, match=r"every example has a class of its own; is data\.label = -1 the right column"):
+        Recipe(config(data={"train": str(tmp_path / "t.csv")}))
+
+
+def test_columns_that_float32_sums_cannot_hold_are_scaled_and_constant_ones_become_zero(tmp_path):
+    rows = "".join(f"{i % 7}e37,0.1,{'xy'[i % 2]}\n" for i in range(400))
+    (tmp_path / "t.csv").write_text(rows, encoding="utf-8")
+    inputs = Recipe(config(data={"train": str(tmp_path / "t.csv")})).inputs
+    assert inputs.rows.dtype == np.float32 and np.isfinite(inputs.rows).all()
+    assert abs(inputs.rows[:, 0].std() - 1) < 0.1 and np.abs(inputs.rows[:, 1]).max() < 1e-6

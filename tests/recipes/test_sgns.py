@@ -5,6 +5,7 @@ import collections
 import numpy as np
 import pytest
 
+from nnkit.errors import DataError
 from nnkit.training.recipe import load_recipe, shipped_folder
 
 Recipe = load_recipe(shipped_folder("recipes") / "sgns.py")
@@ -186,3 +187,10 @@ def test_the_report_names_probes_that_are_no_words(corpus_file):
     recipe.config = recipe.config.model_copy(update={"eval": recipe.config.eval.model_copy(update={"probes": ["w1", "zebra"]})})
     report = "\n".join(recipe.report(recipe.build(np.random.default_rng(0))))
     assert "w1 →" in report and "not in the vocabulary: zebra" in report
+
+
+def test_a_text_of_one_word_a_line_is_refused_as_it_has_no_pairs(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("a\nb\nc\n" * 10, encoding="utf-8")
+    with pytest.raises(DataError, match=r"words\.txt: no line has two words .* one sentence a line"):
+        Recipe(Recipe.Config(recipe="sgns", data={"train": str(path)}))

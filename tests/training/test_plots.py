@@ -248,7 +248,7 @@ def test_a_training_gets_a_hint_line_and_no_exception(monkeypatch):
 
     monkeypatch.setattr(plots, "_draw", broken)
     hint = safe_plot(run)
-    assert hint == f"no picture: RuntimeError: two lines (training goes on; later: nnkit plot {run})"
+    assert hint == f"no picture: RuntimeError: two lines (later: nnkit plot {run})"
     assert "yet" in str(safe_plot(RunDirectory.create("empty")))
 
 

@@ -236,3 +236,55 @@ def test_a_picture_that_cannot_be_drawn_does_not_fail_the_run(tiny, monkeypatch)
 def test_metrics_are_lines_of_strict_json(tiny):
     for line in (quietly(tiny).path / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
         json.loads(line, parse_constant=lambda name: pytest.fail(name))
+
+
+def test_a_run_that_was_killed_before_its_last_files_gets_them_on_resume(tiny, monkeypatch):
+    run = quietly(tiny)
+    vectors = (run.path / "vectors.vec").read_bytes()
+    (run.path / "vectors.vec").unlink()
+    run.directory.update_run(status="running")
+    resumed = nnkit.resume(run.path, quiet=True)
+    assert (run.path / "vectors.vec").read_bytes() == vectors and resumed.directory.read_run()["status"] == "finished"
+    assert resumed.exit_code == 0 and without_times(resumed.metrics) == without_times(run.metrics)
+
+
+def test_a_run_without_a_checkpoint_says_how_to_start_anew(tiny, monkeypatch):
+    monkeypatch.setattr(loop.Trainer, "save", lambda self: None)
+    run = quietly(tiny)
+    with pytest.raises(nnkit.UserError, match=r"before its first checkpoint .* start anew: nnkit train .*config\.yaml"):
+        nnkit.resume(run.path, quiet=True)
+
+
+def test_a_run_that_a_process_trains_is_neither_resumed_nor_replaced(tiny):
+    if nnkit.training.run_directory.fcntl is None:
+        pytest.skip("this system has no flock")
+    run = quietly(tiny, out="taken")
+    with run.directory.claimed():
+        for again in (lambda: nnkit.resume("taken", ["training.epochs=4"], quiet=True),
+                      lambda: quietly(tiny, out="taken", force=True)):
+            with pytest.raises(nnkit.UserError, match="another process is training here"):
+                again()
+    assert run.directory.read_run()["status"] == "finished" and (run.path / "vectors.vec").exists()
+    assert nnkit.resume("taken", ["training.epochs=4"], quiet=True).exit_code == 0
+
+
+def test_the_error_of_an_earlier_try_goes_when_the_run_goes_on(tiny, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Trainer, "check_parameters", lambda self: None)
+        patch.setattr("nnkit.training.session.write_history", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            quietly(tiny, out="tried")
+    run = nnkit.training.run_directory.RunDirectory.open("tried")
+    assert run.read_run()["error"] == "division by zero"
+    nnkit.resume("tried", quiet=True)
+    assert run.read_run()["status"] == "finished" and "error" not in run.read_run()
+
+
+def test_a_folder_that_could_not_be_begun_is_not_left_behind(tiny, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(nnkit.training.run_directory.RunDirectory, "write_json", full)
+    with pytest.raises(nnkit.UserError, match="No space left"):
+        quietly(tiny, out="begun")
+    assert not (tiny.parent / "begun").exists()

@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         overrides.insert(0, given.config)
     elif given.resume is None and given.config is None:
         parser.error("a config is missing: nnkit train configs/sgns.yaml, or --resume RUN")
+    if given.force and given.out is None and given.resume is None:
+        parser.error("--force replaces the run that --out names; without --out every run gets a folder of its own")
     if given.resume is not None and (given.out is not None or given.force):
         parser.error("--resume goes on in the run's own folder; leave out --out and --force")
     if threading.current_thread() is threading.main_thread():  # before and after the steps, where nothing is to be saved

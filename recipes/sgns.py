@@ -87,7 +87,7 @@ class SGNS(Recipe):
         super().__init__(config)
         data = config.data
         self.corpus = load_corpus(data.train, data.min_count, data.max_size, data.errors)
-        self.units_per_epoch = len(self.corpus.ids)
+        self.units_per_epoch = self.corpus.raw_tokens     # as gensim counts: rare words, which are left out, too
         if np.diff(self.corpus.sentences).all():
             raise DataError(f"{data.train}: no line has two words that are seen {data.min_count} times or more (data.min_count): "
                             "there are no pairs to learn from; put one sentence a line")
@@ -129,8 +129,8 @@ class SGNS(Recipe):
         """The batches of one part of the text, without the first `start`; returns how many of those are still to skip."""
         w, L, K, B = (self.config.model.window, self.config.training.block_length,
                       self.config.training.shared_negatives, self.config.training.blocks)
-        raw_words = len(ids)
-        kept = rng.random(raw_words) < self.keep[ids]     # thin out first: windows then reach over what was removed
+        raw_words = len(ids) * self.units_per_epoch / len(self.corpus.ids)
+        kept = rng.random(len(ids)) < self.keep[ids]     # thin out first: windows then reach over what was removed
         ids, sentences = ids[kept], sentences[kept]
         n_steps = max(1, -(-len(ids) // (B * L)))
         size = n_steps * B * L                            # nothing is dropped: what is missing is filled with weight 0

@@ -27,7 +27,7 @@ def run(corpus: str, epochs: int) -> tuple[float, float, float]:
         subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
         whole = time.perf_counter() - began
         report = json.loads((out / "run.json").read_text(encoding="utf-8"))
-        return report["words_per_second"], whole, report["data"]["kept_tokens"]
+        return report["words_per_second"], whole, report["data"]["tokens"]
 
 
 def main() -> None:

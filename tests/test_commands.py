@@ -219,3 +219,8 @@ def test_ctrl_c_saves_where_the_reader_of_the_output_is_gone_with_it(corpus):
     run = corpus.parent / "runs/sgns-001"
     assert '"status": "interrupted"' in (run / "run.json").read_text(encoding="utf-8")
     assert (run / "checkpoints/last.npz").exists() and (run / "vectors.vec").exists()
+
+
+def test_force_without_a_folder_to_replace_is_a_usage_error(corpus):
+    result = train(corpus, "--force")
+    assert result.returncode == 2 and "--force replaces the run that --out names" in result.stderr

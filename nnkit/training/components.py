@@ -16,9 +16,9 @@ SUPPLIED = ("rng", "in_features")  # by the trainer: its generator, and what the
 
 
 def known_layers() -> dict[str, type[Module]]:
-    """The layers a config may name."""
+    """The layers a config may name: those that map features to features, which Embedding does not."""
     return {name: c for name, c in vars(nn).items()
-            if isinstance(c, type) and issubclass(c, Module) and c not in (Module, Sequential)}
+            if isinstance(c, type) and issubclass(c, Module) and c not in (Module, Sequential, nn.Embedding)}
 
 
 def check_layer(spec: Any) -> dict[str, Any]:

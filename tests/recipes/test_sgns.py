@@ -194,3 +194,10 @@ def test_a_text_of_one_word_a_line_is_refused_as_it_has_no_pairs(tmp_path):
     path.write_text("a\nb\nc\n" * 10, encoding="utf-8")
     with pytest.raises(DataError, match=r"words\.txt: no line has two words .* one sentence a line"):
         Recipe(Recipe.Config(recipe="sgns", data={"train": str(path)}))
+
+
+def test_words_per_second_count_the_rare_words_that_are_left_out(corpus_file):
+    recipe = make(corpus_file, min_count=50)
+    assert recipe.units_per_epoch == recipe.corpus.raw_tokens > len(recipe.corpus.ids)
+    total = sum(b.units for b in recipe.batches(0, np.random.default_rng(0)))
+    assert total == pytest.approx(recipe.corpus.raw_tokens)

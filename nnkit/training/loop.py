@@ -266,7 +266,7 @@ class Trainer:
             arrays = {f"model/{name}": value for name, value in self.model.state_dict().items()}
             arrays |= {f"optimizer/{name}": value for name, value in self.optimizer.state_arrays().items()}
             meta = {"position": asdict(self.position), "lr": self.optimizer.lr, "seconds": self.clock.seconds,
-                    "metrics_length": self.metrics.length,
+                    "metrics_length": self.metrics.length, "config": self.config.model_dump(mode="json"),
                     "generators": {name: g.bit_generator.state for name, g in self.model.named_generators()}}
             save_checkpoint(self.run.path("checkpoints/last.npz"), arrays, meta)
             self.run.commit_replacement()

@@ -70,6 +70,7 @@ def test_repr_fits_a_line():
     assert repr(RowGrad(np.array([1, 2]), np.ones((2, 3)), (9, 3))) == "RowGrad(2 rows of (9, 3), dtype=float64)"
 
 
+@pytest.mark.case("autograd", 22)
 @pytest.mark.case("autograd", 21)
 @given(st.integers(1, 9), st.integers(0, 20), st.sampled_from([(), (1,), (2,), (3,), (4, 2), (0,)]),
        st.sampled_from(["f4", "f8", ">f4", ">f8", "f2", "i8"]), st.sampled_from(["i1", "u1", "i4", "i8", "u8"]),

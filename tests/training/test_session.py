@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -288,3 +290,13 @@ def test_a_folder_that_could_not_be_begun_is_not_left_behind(tiny, monkeypatch):
     with pytest.raises(nnkit.UserError, match="No space left"):
         quietly(tiny, out="begun")
     assert not (tiny.parent / "begun").exists()
+
+
+@pytest.mark.case("autograd", 45)
+def test_a_checkpoint_is_read_by_numpy_alone_without_pickle_and_says_format_and_config(tiny):
+    path = quietly(tiny).path / "checkpoints/last.npz"
+    program = ("import json, sys, numpy as np; f = np.load(sys.argv[1], allow_pickle=False); "
+               "meta = json.loads(str(f['meta'])); print(meta['format'], meta['meta']['config']['model']['dim'], "
+               "f['model/words.weight'].shape[1])")
+    result = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["1", "8", "8"]

@@ -1,0 +1,22 @@
+"""The hard cases of other libraries' users: each numbered one of the autograd list has a test that carries its number."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+CASES = TESTS.parents[1] / "shared" / "cases"
+
+
+def marked(listed):
+    text = "\n".join(path.read_text(encoding="utf-8") for path in TESTS.rglob("*.py"))
+    return {int(number) for number in re.findall(rf'mark\.case\("{listed}", (\d+)\)', text)}
+
+
+def test_every_case_of_the_autograd_list_has_a_test():
+    path = CASES / "autograd.md"
+    if not path.is_file():
+        pytest.skip(f"no list of cases at {path}")
+    numbers = {int(number) for number in re.findall(r"^(\d+)\. ", path.read_text(encoding="utf-8"), re.MULTILINE)}
+    assert numbers and numbers - marked("autograd") == set()

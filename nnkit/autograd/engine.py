@@ -52,7 +52,8 @@ def backward(root: Tensor, grad: Any = None, *, keep_grads: bool = False, retain
         grads = operation.backward(ctx, grad)
         if operation.frees_ctx or not retain_graph:
             node.ctx = None
-        check_count(operation, grads, inputs)
+        if type(grads) is not list or len(grads) != len(inputs):
+            check_count(operation, grads, inputs)
         if observer is not None:
             observer.after_backward(node, grad, grads)
         new_arrays = operation.returns_new
@@ -64,9 +65,9 @@ def backward(root: Tensor, grad: Any = None, *, keep_grads: bool = False, retain
             if is_leaf and parent.written > node.serial:
                 raise RuntimeError(f"{operation.__name__}: the value of input {i}, {parent!r}, was changed after it was used; "
                                    "call backward before the optimizer's step, or run forward again")
-            new = new_arrays
-            if type(given) is not np.ndarray or given.shape != parent.value.shape or given.dtype is not parent.value.dtype:
-                given, new = fitted(given, parent.value, operation, i, new_arrays, owned)
+            new, value = new_arrays, parent.value
+            if type(given) is not np.ndarray or given.shape != value.shape or given.dtype is not value.dtype:
+                given, new = fitted(given, value, operation, i, new_arrays, owned)
             place = leaves if is_leaf else arriving
             before = place.get(parent)
             if before is not None:
@@ -90,7 +91,9 @@ def seed_gradient(root: Tensor, grad: Any) -> np.ndarray:
         if root.value.size != 1:
             raise ValueError(f"backward: a result of shape {root.shape} needs grad=, an array of that shape; "
                              "or reduce it first, with .sum() or .mean()")
-        return np.ones(root.value.shape, root.value.dtype)
+        one = np.empty(root.value.shape, root.value.dtype)
+        one.fill(1)
+        return one
     grad = np.array(getattr(grad, "value", grad), dtype=root.value.dtype)
     if grad.shape != root.value.shape:
         raise ValueError(f"backward: grad has shape {grad.shape}, the result {root.shape}")

@@ -14,6 +14,7 @@ from nnkit.autograd.modes import get_default_dtype, mode
 from nnkit.autograd.tensor import Tensor, new_node
 
 FLOAT64 = np.dtype(np.float64)
+AS_THEY_ARE = {float, int, bool, type(None)}  # constants that NumPy casts to whatever stands beside them
 
 
 class Context(list):
@@ -83,18 +84,20 @@ def apply(operation: type[Operation], inputs: tuple, attributes: dict[str, Any])
     grad, observer = mode.get()
     if observer is not None and observer.records:
         return observer.apply(operation, inputs, attributes)
-    arrays, needs, has_constants = [], [], False
+    arrays, needs, to_cast = [], [], []
     for x in inputs:
         if isinstance(x, Tensor):
             arrays.append(x.value)
             needs.append(x.requires_grad)
         else:
+            if type(x) not in AS_THEY_ARE and not (type(x) is np.ndarray and x.dtype.kind in "iub"):
+                to_cast.append(len(arrays))
             arrays.append(x)
             needs.append(False)
-            has_constants = has_constants or x is not None
-    if has_constants:
+    if to_cast:
         dtype = result_dtype(inputs)
-        arrays = [constant(x, dtype) if x is given else x for x, given in zip(arrays, inputs)]
+        for i in to_cast:
+            arrays[i] = constant(arrays[i], dtype)
     for key, x in attributes.items():
         if isinstance(x, Tensor):
             raise TypeError(f"{operation.__name__}: {key}= is an attribute, not an input; pass the Tensor by position")
@@ -119,16 +122,12 @@ def constant(x: Any, dtype: np.dtype) -> Any:
 
     Numbers become Python numbers, which NumPy casts to whatever stands beside them.
     """
-    kind = type(x)
-    if kind is np.ndarray:
-        if x.dtype is dtype or x.dtype.kind in "iub":
-            return x
-    elif kind is float or kind is int or kind is bool or x is None:
+    if type(x) in AS_THEY_ARE or (type(x) is np.ndarray and x.dtype is dtype):
         return x
-    elif isinstance(x, np.generic) and x.dtype.kind in "fiub":
+    if isinstance(x, np.generic) and x.dtype.kind in "fiub":
         return x.item()
-    elif isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
-        raise TypeError(f"a {kind.__name__} of Tensors is no input, its gradient would be lost; pass each by position")
+    if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
+        raise TypeError(f"a {type(x).__name__} of Tensors is no input, its gradient would be lost; pass each by position")
     x = np.asarray(x)
     if x.dtype.kind not in "fiub":
         raise TypeError(f"expected numbers, got an array of dtype {x.dtype}")

@@ -202,7 +202,8 @@ class Trace:
             if type(grad) is RowGrad:
                 grad = grad.dense()
             given_all = operation.backward(ctx, grad)
-            check_count(operation, given_all, ctx.needs_grad)
+            if type(given_all) is not list or len(given_all) != len(ctx.needs_grad):
+                check_count(operation, given_all, ctx.needs_grad)
             for i, given in enumerate(given_all):
                 if given is None or not ctx.needs_grad[i]:
                     continue

@@ -19,6 +19,13 @@ for python in "${@:-python3}"; do
     cd "$project"
     rm -rf "$work"
 done
+# PYTHON: an environment with nnkit[test], and with PyTorch, which is never a dependency
+python="${PYTHON:-.venv/bin/python}"
+echo "== parity with PyTorch, full counts"
+NNKIT_EXAMPLES=100 "$python" -m pytest tests/parity -n 2 -rs
+echo "== mutations"
+"$python" scripts/mutate.py
 echo "== speed"
-"${PYTHON:-.venv/bin/python}" scripts/bench_import.py
-"${PYTHON:-.venv/bin/python}" scripts/bench_sgns.py
+"$python" scripts/bench_import.py
+"$python" scripts/bench_sgns.py
+"$python" scripts/bench_step.py

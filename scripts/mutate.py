@@ -80,10 +80,10 @@ MUTATIONS = [Mutation(*row) for row in [
     ("embedding_bag: the gradient of a sum for a mean", "nnkit/ops/lookup.py",
      "grad_output = grad_output / bags.divisors(grad_output.dtype)", "grad_output = grad_output / 1",
      f"tests/ops/test_embedding_bag.py {OPERATIONS}"),
-    ("cross_entropy: a sign", "nnkit/ops/losses.py", "grad[rows, classes] -= 1", "grad[rows, classes] += 1",
+    ("cross_entropy: a sign", "nnkit/ops/losses.py", "e[rows, classes] -= 1", "e[rows, classes] += 1",
      "tests/test_losses.py"),
     ("cross_entropy: sum for mean", "nnkit/ops/losses.py",
-     "grad_output / (len(rows) or 1) if reduction == \"mean\" else grad_output", "grad_output", "tests/test_losses.py"),
+     "grad_output / (len(by_logits) or 1)", "grad_output", "tests/test_losses.py"),
     ("binary cross-entropy: weights are left out", "nnkit/ops/losses.py", "grad_output = grad_output * weights",
      "grad_output = grad_output * 1", "tests/test_losses.py"),
     # The engine

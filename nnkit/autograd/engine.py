@@ -91,13 +91,18 @@ def seed_gradient(root: Tensor, grad: Any) -> np.ndarray:
         if root.value.size != 1:
             raise ValueError(f"backward: a result of shape {root.shape} needs grad=, an array of that shape; "
                              "or reduce it first, with .sum() or .mean()")
-        one = np.empty(root.value.shape, root.value.dtype)
-        one.fill(1)
-        return one
+        return ones(root.value.shape, root.value.dtype)
     grad = np.array(getattr(grad, "value", grad), dtype=root.value.dtype)
     if grad.shape != root.value.shape:
         raise ValueError(f"backward: grad has shape {grad.shape}, the result {root.shape}")
     return grad
+
+
+def ones(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """np.ones, without what it costs to be called once a step."""
+    array = np.empty(shape, dtype)
+    array.fill(1)
+    return array
 
 
 def call_hooks(tensor: Tensor, grad: Any) -> np.ndarray:

@@ -8,11 +8,13 @@ that the function computed outside of operations is found out by running it a se
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from nnkit.autograd.engine import call_hooks, check_count, fitted
+from nnkit.autograd.engine import call_hooks, check_count, fitted, ones
 from nnkit.autograd.modes import mode, observed
 from nnkit.autograd.operation import FLOAT64, Context, Operation, constant
 from nnkit.autograd.rows import RowGrad, add_grads
@@ -92,14 +94,21 @@ class RecordedContext(Context):
 
 
 class Step:
-    """One operation of the list: what it reads (the numbers of its inputs' slots), where its result goes, its ctx."""
+    """One operation of the list: what it reads (the numbers of its inputs' slots), where its result goes, its ctx.
 
-    __slots__ = ("attributes", "buffer", "ctx", "needs_grad", "operation", "reads", "result")
+    inputs(slots) are what it reads, forward(*inputs) is it with its ctx and attributes; wanted are the (input, slot) that
+    get a gradient: all that a run would ask again at every step, looked up once.
+    """
 
-    def __init__(self, operation: Any, reads: list[int], result: int, attributes: dict[str, Any], ctx: RecordedContext):
+    __slots__ = ("attributes", "ctx", "dtype", "forward", "inputs", "operation", "reads", "result", "wanted")
+
+    def __init__(self, operation: Any, reads: list[int], result: int, attributes: dict[str, Any], ctx: RecordedContext,
+                 dtype: np.dtype):
         self.operation, self.reads, self.result, self.attributes, self.ctx = operation, reads, result, attributes, ctx
-        self.needs_grad = True in ctx.needs_grad
-        self.buffer: np.ndarray | None = None
+        self.dtype = dtype
+        self.forward = partial(operation.forward, ctx, **attributes)
+        self.inputs = itemgetter(*reads) if len(reads) > 1 else lambda slots: (slots[reads[0]],)
+        self.wanted = [(i, slot) for i, slot in enumerate(reads) if ctx.needs_grad[i]]
 
 
 class Trace:
@@ -149,7 +158,7 @@ class Trace:
         if not wants:
             ctx.needs_grad = (False,) * len(needs)
         self.slots.append(value)
-        self.steps.append(Step(operation, reads, len(self.slots) - 1, attributes, ctx))
+        self.steps.append(Step(operation, reads, len(self.slots) - 1, attributes, ctx, value.dtype))
         return Traced(value, self, len(self.slots) - 1, wants)
 
     def _read(self, operation: Any, x: Any, dtype: np.dtype) -> int:
@@ -180,12 +189,11 @@ class Trace:
         for slot, tensor in self.tensors.items():
             slots[slot] = tensor.value
         for step in self.steps:
-            ctx = step.ctx
-            ctx.clear()
-            value = step.operation.forward(ctx, *[slots[i] for i in step.reads], **step.attributes)
-            before = slots[step.result]
-            slots[step.result] = value if type(value) is np.ndarray and value.dtype is before.dtype else \
-                as_result(value, before.dtype)
+            step.ctx.clear()
+            value = step.forward(*step.inputs(slots))
+            if type(value) is not np.ndarray or value.dtype is not step.dtype:
+                value = as_result(value, step.dtype)
+            slots[step.result] = value
         if self.loss_needs_grad:
             self._backward()
         return [slots[i] for i in self.results]
@@ -193,9 +201,9 @@ class Trace:
     def _backward(self) -> None:
         slots, tensors = self.slots, self.tensors
         loss = self.results[0]
-        grads: dict[int, tuple[Any, bool]] = {loss: (np.ones(slots[loss].shape, slots[loss].dtype), True)}
+        grads: dict[int, tuple[Any, bool]] = {loss: (ones(slots[loss].shape, slots[loss].dtype), True)}
         for step in reversed(self.steps):
-            if not step.needs_grad or step.result not in grads:
+            if not step.wanted or step.result not in grads:
                 continue
             operation, ctx = step.operation, step.ctx
             grad, ctx.owns_grad = grads.pop(step.result)
@@ -204,13 +212,13 @@ class Trace:
             given_all = operation.backward(ctx, grad)
             if type(given_all) is not list or len(given_all) != len(ctx.needs_grad):
                 check_count(operation, given_all, ctx.needs_grad)
-            for i, given in enumerate(given_all):
-                if given is None or not ctx.needs_grad[i]:
+            for i, slot in step.wanted:
+                given = given_all[i]
+                if given is None:
                     continue
-                slot = step.reads[i]
-                new = operation.returns_new
-                if type(given) is not np.ndarray or given.shape != slots[slot].shape or given.dtype is not slots[slot].dtype:
-                    given, new = fitted(given, slots[slot], operation, i, new, ctx.owns_grad)
+                new, value = operation.returns_new, slots[slot]
+                if type(given) is not np.ndarray or given.shape != value.shape or given.dtype is not value.dtype:
+                    given, new = fitted(given, value, operation, i, new, ctx.owns_grad)
                 elif new and slot not in tensors:
                     ctx.buffers[i] = given
                 before = grads.get(slot)

@@ -80,25 +80,25 @@ class cross_entropy(Operation):
             raise IndexError(f"cross_entropy: classes from {classes.min()} to {classes.max()} with logits for "
                              f"0..{x.shape[1] - 1}")
         rows = np.arange(len(classes))
-        shifted = x - np.maximum.reduce(x, axis=1, keepdims=True)
-        right = shifted[rows, classes]
-        e = np.exp(shifted, out=shifted)
+        e = x - np.maximum.reduce(x, axis=1, keepdims=True)
+        right = e[rows, classes]
+        np.exp(e, out=e)
         total = np.add.reduce(e, axis=1, keepdims=True)
         e /= total
-        ctx.extend([e, rows, classes, reduction])
-        losses = np.log(total[:, 0])
+        e[rows, classes] -= 1                    # now d loss / d x, one row for each loss
+        ctx.extend([e, reduction])
+        losses = np.log(total)[:, 0]
         losses -= right
         return reduced(losses, reduction)
 
     @staticmethod
     def backward(ctx, grad_output):
-        probabilities, rows, classes, reduction = ctx
-        grad = probabilities.copy()
-        grad[rows, classes] -= 1
+        by_logits, reduction = ctx
         if reduction == "none":
             grad_output = grad_output[:, None]
-        grad *= grad_output / (len(rows) or 1) if reduction == "mean" else grad_output
-        return [grad, None]
+        elif reduction == "mean":
+            grad_output = grad_output / (len(by_logits) or 1)
+        return [by_logits * grad_output, None]
 
     @staticmethod
     def composed(x, classes, *, reduction="none"):

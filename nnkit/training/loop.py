@@ -198,8 +198,6 @@ class Trainer:
 
     def evaluate(self) -> None:
         """Measure on held-out data with dropout off and without a graph."""
-        if self.position.since_log.count:
-            self.log()
         row = self.row("eval", self.position.since_evaluation.take())
         with self.clock.paused():
             self.model.eval()

@@ -126,8 +126,17 @@ def measures(rows: list[dict[str, Any]]) -> dict[str, Points]:
 
 
 def points_of(rows: list[dict[str, Any]], key: str) -> Points:
-    """The steps at which `key` was a finite number, and its values there; not those that no axis can be laid around."""
-    pairs = [(row["step"], row[key]) for row in rows if is_number(row.get(key)) and is_number(row.get("step"))]
+    """The steps at which `key` was a finite number, and its values there; not those that no axis can be laid around.
+
+    Log lines and evaluations both have a train_loss, over windows of different lengths, which make no one curve: it is of
+    the kind that there are more of.
+    """
+    rows = [row for row in rows if is_number(row.get(key)) and is_number(row.get("step"))]
+    evaluations = [row for row in rows if row.get("event") == "eval"]
+    others = [row for row in rows if row.get("event") != "eval"]
+    if key == "train_loss":
+        rows = evaluations if len(evaluations) > len(others) else others
+    pairs = [(row["step"], row[key]) for row in rows]
     table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     table = table[np.abs(table[:, 1]) < 1e100]
     return table[:, 0], table[:, 1]

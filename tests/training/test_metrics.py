@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnkit.errors import DataError
-from nnkit.training.metrics import MetricsLog, measures, read_metrics, thinned, write_history
+from nnkit.training.metrics import MetricsLog, measures, points_of, read_metrics, thinned, write_history
 
 values = st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False)
 rows_of_any_kind = st.lists(st.dictionaries(st.text(), values, max_size=5), max_size=6)
@@ -166,3 +166,10 @@ def test_thinned_points_are_averages_of_all_the_points(size, most):
     assert (np.diff(thin_steps) > 0).all()
     # bins differ by one point at most, so the mean of the whole curve moves by less than half a bin
     assert abs(thin_steps.mean() - steps.mean()) <= max(0.5 * size / most, 1e-9)
+
+
+def test_the_curve_of_the_train_loss_is_of_one_kind_of_row():
+    rows = [{"event": "train", "step": s, "train_loss": 1.0} for s in (100, 200, 300)]
+    rows += [{"event": "eval", "step": s, "train_loss": 2.0} for s in (150, 300)]
+    assert points_of(rows, "train_loss")[1].tolist() == [1, 1, 1]
+    assert points_of(rows[2:], "train_loss")[1].tolist() == [2, 2]

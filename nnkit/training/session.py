@@ -144,7 +144,8 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
             # one that was killed between its last step and its last file has only its files to write
             unwritten = trainer.is_at_the_end() and run.read_run().get("status") != "finished"
             if trainer.is_done() and not unwritten:
-                raise UserError(f"{run} has all its {trainer.epochs} epochs; to train on, add training.epochs=N with a larger N")
+                raise UserError(f"{run} has all its {trainer.epochs} epochs; to train on, add training.epochs=N with a larger N "
+                                "(a schedule is then that of N epochs)")
             console.say(f"resume  from step {trainer.position.step:,}")
             with replacing(run.path("config.yaml")) as file:  # with more epochs, perhaps
                 file.write(configs.to_yaml(settings).encode())

@@ -1,8 +1,10 @@
 """record: define, then feed and run. A function is run once, its operations are kept as a flat list, and only they run again.
 
 What a dynamic graph does at every step, Python calls from module to module, nodes, the search for an order, is done once.
-What remains is each operation's own forward and backward, in memory that is kept. Nothing may be replayed stale: a value
-that the function computed outside of operations is found out by running it a second time on other numbers.
+What remains is each operation's own forward and backward, in memory that is kept. A value that the function computed
+outside of operations would be replayed stale; it is found out by running the function a second time on other numbers. What
+that cannot find: a parameter's `.value` that the function reads itself, and a whole number alone in its array, which
+has no other order.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def test_digits_reach_97_percent(shared_data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NNKIT_DATA", str(shared_data))
     run = nnkit.fit(CONFIGS / "digits.yaml", quiet=True)
-    assert [r for r in run.metrics if r["event"] == "eval"][-1]["dev_acc"] > 0.965
+    assert [r for r in run.metrics if r["event"] == "eval"][-1]["dev_acc"] >= 0.97
 
 
 def test_docstrings_are_told_apart_better_than_by_the_commonest_package(tmp_path, monkeypatch):

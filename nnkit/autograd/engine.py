@@ -77,12 +77,17 @@ def backward(root: Tensor, grad: Any = None, *, keep_grads: bool = False, retain
                 if not is_leaf:
                     heappush(newest_first, (-parent.serial, parent))
     for leaf, (grad, owned) in leaves.items():
-        if leaf.hooks is not None:
-            grad, owned = call_hooks(leaf, grad), False
-        if leaf.grad is not None:
-            leaf.grad = add_grads(leaf.grad, grad)
-        else:
-            leaf.grad = grad if owned else grad.copy()
+        add_to_leaf(leaf, grad, owned)
+
+
+def add_to_leaf(leaf: Tensor, grad: Any, owned: bool) -> None:
+    """The end of the way: a leaf's `.grad` grows by grad, of which it keeps the array where that is nobody else's."""
+    if leaf.hooks is not None:
+        grad, owned = call_hooks(leaf, grad), False
+    if leaf.grad is not None:
+        leaf.grad = add_grads(leaf.grad, grad)
+    else:
+        leaf.grad = grad if owned else grad.copy()
 
 
 def seed_gradient(root: Tensor, grad: Any) -> np.ndarray:

@@ -49,6 +49,9 @@ class Operation:
     forward(ctx, *arrays, **attributes) -> array. It reads its arrays, appends to ctx what backward needs.
     backward(ctx, grad_output) -> one array an input, or None where there is no gradient. A gradient that still has the
     broadcast shape is summed back by the engine.
+
+    An operation may offer forward_into(ctx, out, *arrays, **attributes) as well: the same, where it can write its result into
+    `out`, an array of the result's shape, or None. A recorded graph gives it the memory of its last large result.
     """
 
     returns_new = False  # True: every array that backward returns is new, so the engine may keep it without a copy

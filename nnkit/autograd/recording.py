@@ -1,25 +1,21 @@
 """record: define, then feed and run. A function is run once, its operations are kept as a flat list, and only they run again.
 
-What a dynamic graph does at every step, Python calls from module to module, nodes, the search for an order, is done once.
-What remains is each operation's own forward and backward, in memory that is kept. A value that the function computed
-outside of operations would be replayed stale; it is found out by running the function a second time on other numbers. What
-that cannot find: a parameter's `.value` that the function reads itself, and a whole number alone in its array, which
-has no other order.
+What remains is each operation's own forward and backward, called one after the other by a function that is written for
+this list (program.py). A value that the function computed outside of operations would be replayed stale; it is found out by
+running the function a second time on other numbers, in its inputs and in the Tensors it uses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from operator import itemgetter
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from nnkit.autograd.engine import call_hooks, check_count, fitted, ones
 from nnkit.autograd.modes import mode, observed
-from nnkit.autograd.operation import FLOAT64, Context, Operation, constant
-from nnkit.autograd.rows import RowGrad, add_grads
+from nnkit.autograd.operation import Operation, constant
+from nnkit.autograd.program import Listing, RecordedContext, Step, as_result, write
 from nnkit.autograd.tensor import Tensor, new_node
 
 
@@ -31,12 +27,12 @@ class compare(Operation):
     """A comparison as an operation, which has no gradient."""
 
     @staticmethod
-    def forward(ctx, a, b, *, ufunc):
-        return ufunc(a, b)
+    def forward(ctx, *inputs, ufunc):
+        return ufunc(*inputs)
 
     @staticmethod
     def backward(ctx, grad_output):
-        return [None, None]
+        return [None] * len(ctx.needs_grad)
 
 
 class Traced(Tensor):
@@ -68,49 +64,11 @@ class Traced(Tensor):
     def __repr__(self):
         return f"Traced(shape={self.shape}, dtype={self.dtype})"
 
-    __hash__ = object.__hash__
-
-    def __eq__(self, other): return self.trace.apply(compare, (self, other), {"ufunc": np.equal})
-    def __ne__(self, other): return self.trace.apply(compare, (self, other), {"ufunc": np.not_equal})
-    def __lt__(self, other): return self.trace.apply(compare, (self, other), {"ufunc": np.less})
-    def __le__(self, other): return self.trace.apply(compare, (self, other), {"ufunc": np.less_equal})
-    def __gt__(self, other): return self.trace.apply(compare, (self, other), {"ufunc": np.greater})
-    def __ge__(self, other): return self.trace.apply(compare, (self, other), {"ufunc": np.greater_equal})
-
-
-class RecordedContext(Context):
-    """A ctx that is used again at every run, and keeps the memory of the gradients that its operation made."""
-
-    __slots__ = ("buffers",)
-
-    def __init__(self, needs_grad: tuple[bool, ...], inputs: tuple):
-        self.needs_grad, self.inputs, self.owns_grad = needs_grad, inputs, False
-        self.buffers: list[np.ndarray | None] = [None] * len(needs_grad)
-
-    def out(self, i: int) -> np.ndarray | None:
-        tensor = self.inputs[i]
-        if isinstance(tensor, Tensor):
-            spare, tensor.spare = tensor.spare, None
-            return spare
-        return self.buffers[i]
-
-
-class Step:
-    """One operation of the list: what it reads (the numbers of its inputs' slots), where its result goes, its ctx.
-
-    inputs(slots) are what it reads, forward(*inputs) is it with its ctx and attributes; wanted are the (input, slot) that
-    get a gradient: all that a run would ask again at every step, looked up once.
-    """
-
-    __slots__ = ("attributes", "ctx", "dtype", "forward", "inputs", "operation", "reads", "result", "wanted")
-
-    def __init__(self, operation: Any, reads: list[int], result: int, attributes: dict[str, Any], ctx: RecordedContext,
-                 dtype: np.dtype):
-        self.operation, self.reads, self.result, self.attributes, self.ctx = operation, reads, result, attributes, ctx
-        self.dtype = dtype
-        self.forward = partial(operation.forward, ctx, **attributes)
-        self.inputs = itemgetter(*reads) if len(reads) > 1 else lambda slots: (slots[reads[0]],)
-        self.wanted = [(i, slot) for i, slot in enumerate(reads) if ctx.needs_grad[i]]
+    def as_index(self):
+        if self.dtype == bool:
+            raise RecordingError("getitem: how many elements x[mask] has depends on the numbers of the mask, and so cannot be "
+                                 "recorded; use nnkit.ops.where, or multiply by the mask")
+        return self
 
 
 class Trace:
@@ -118,9 +76,10 @@ class Trace:
 
     records = True
 
-    def __init__(self, function: Callable[..., Any], arrays: list[np.ndarray]):
+    def __init__(self, function: Callable[..., Any], arrays: Sequence[np.ndarray]):
         self.steps: list[Step] = []
         self.slots: list[np.ndarray] = list(arrays)
+        self.inputs = [(a.shape, a.dtype) for a in arrays]
         self.tensors: dict[int, Tensor] = {}    # slots that are read through a Tensor at every run
         self.constants: dict[int, tuple[str, Any]] = {}
         self.modules: list[tuple[Any, bool]] = []
@@ -143,7 +102,8 @@ class Trace:
 
     def entered(self, module: Any) -> None:
         """A module was called: in another mode (train, eval) it would have done something else."""
-        self.modules.append((module, module.training))
+        if (module, module.training) not in self.modules:
+            self.modules.append((module, module.training))
 
     def apply(self, operation: Any, inputs: tuple, attributes: dict[str, Any]) -> Traced:
         reads, arrays, needs = [], [], []
@@ -156,12 +116,16 @@ class Trace:
             needs.append(isinstance(x, Tensor) and x.requires_grad)
         ctx = RecordedContext(tuple(needs), tuple(self.tensors.get(slot) for slot in reads))
         value = as_result(operation.forward(ctx, *arrays, **attributes), dtype if dtypes else None)
+        nbytes = [getattr(a, "nbytes", 0) for a in (*arrays, value)]
         wants = True in needs and value.dtype.kind == "f" and mode.get().grad
         if not wants:
             ctx.needs_grad = (False,) * len(needs)
         self.slots.append(value)
-        self.steps.append(Step(operation, reads, len(self.slots) - 1, attributes, ctx, value.dtype))
+        self.steps.append(Step(operation, reads, len(self.slots) - 1, attributes, ctx, value.dtype, nbytes))
         return Traced(value, self, len(self.slots) - 1, wants)
+
+    def compare(self, ufunc: np.ufunc, inputs: tuple) -> Traced:
+        return self.apply(compare, inputs, {"ufunc": ufunc})
 
     def _read(self, operation: Any, x: Any, dtype: np.dtype) -> int:
         if isinstance(x, Traced):
@@ -182,63 +146,33 @@ class Trace:
 
     # Running it again
 
-    def is_current(self) -> bool:
-        return all(module.training is training for module, training in self.modules)
+    def write(self) -> None:
+        """Make `run`, and give up what was computed on the way."""
+        constants = {slot: value for slot, (_, value) in self.constants.items()}
+        loss_shape = self.slots[self.results[0]].shape if self.loss_needs_grad else None
+        self.listing = Listing(self.steps, self.inputs, self.modules, self.tensors, constants, self.results, loss_shape)
+        self.notes: set[tuple[int, int]] = set()
+        self.source, self._run = write(self.listing, self.notes)
+        self.clear()
+        self.slots = []
 
-    def run(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
-        slots = self.slots
-        slots[:len(arrays)] = arrays
-        for slot, tensor in self.tensors.items():
-            slots[slot] = tensor.value
+    def clear(self) -> None:
         for step in self.steps:
             step.ctx.clear()
-            value = step.forward(*step.inputs(slots))
-            if type(value) is not np.ndarray or value.dtype is not step.dtype:
-                value = as_result(value, step.dtype)
-            slots[step.result] = value
-        if self.loss_needs_grad:
-            self._backward()
-        return [slots[i] for i in self.results]
 
-    def _backward(self) -> None:
-        slots, tensors = self.slots, self.tensors
-        loss = self.results[0]
-        grads: dict[int, tuple[Any, bool]] = {loss: (ones(slots[loss].shape, slots[loss].dtype), True)}
-        for step in reversed(self.steps):
-            if not step.wanted or step.result not in grads:
-                continue
-            operation, ctx = step.operation, step.ctx
-            grad, ctx.owns_grad = grads.pop(step.result)
-            if type(grad) is RowGrad:
-                grad = grad.dense()
-            given_all = operation.backward(ctx, grad)
-            if type(given_all) is not list or len(given_all) != len(ctx.needs_grad):
-                check_count(operation, given_all, ctx.needs_grad)
-            for i, slot in step.wanted:
-                given = given_all[i]
-                if given is None:
-                    continue
-                new, value = operation.returns_new, slots[slot]
-                if type(given) is not np.ndarray or given.shape != value.shape or given.dtype is not value.dtype:
-                    given, new = fitted(given, value, operation, i, new, ctx.owns_grad)
-                elif new and slot not in tensors:
-                    ctx.buffers[i] = given
-                before = grads.get(slot)
-                grads[slot] = (given, new) if before is None else (add_grads(before[0], given), True)
-        for slot, (grad, owned) in grads.items():
-            tensor = tensors[slot]
-            if tensor.hooks is not None:
-                grad, owned = call_hooks(tensor, grad), False
-            if tensor.grad is not None:
-                tensor.grad = add_grads(tensor.grad, grad)
-            else:
-                tensor.grad = grad if owned else grad.copy()
-
-
-def as_result(value: Any, dtype: np.dtype | None) -> np.ndarray:
-    """What an operation returned, as an array; float64 by accident beside float32 is brought back."""
-    value = np.asarray(value)
-    return value.astype(dtype, copy=False) if dtype is not None and value.dtype is FLOAT64 else value
+    def run(self, inputs: tuple) -> tuple[np.ndarray, ...] | None:
+        """The results, None for other shapes or dtypes, or where a module went into another mode."""
+        if len(inputs) != len(self.inputs):
+            return None
+        try:
+            results = self._run(*inputs)
+        except BaseException:
+            self.clear()
+            raise
+        if self.listing.mended is None and results is not None:
+            self.listing.mended = self.notes
+            self.source, self._run = write(self.listing, set())
+        return results
 
 
 class Recorded:
@@ -247,19 +181,38 @@ class Recorded:
     def __init__(self, function: Callable[..., Any]):
         self.function = function
         self._traces: dict[tuple, Trace] = {}
+        self._last: Trace | None = None
 
     def __call__(self, *inputs: Any) -> Any:
         """Forward and backward; returns what the function does, as Tensors. Parameters' `.grad` grow as in `backward`."""
-        arrays = [x.value if isinstance(x, Tensor) else np.asarray(x) for x in inputs]
+        trace = self._last
+        results = trace.run(inputs) if trace is not None else None
+        if trace is None or results is None:
+            trace, results = self._find(tuple(np.asarray(x.value if isinstance(x, Tensor) else x) for x in inputs))
+        if trace.single:
+            return new_node(results[0], (), None, None, None)
+        return tuple([new_node(r, (), None, None, None) for r in results])
+
+    @property
+    def source(self) -> str:
+        """The Python function that the last call ran."""
+        return self._last.source if self._last is not None else ""
+
+    def _find(self, arrays: tuple[np.ndarray, ...]) -> tuple[Trace, tuple[np.ndarray, ...]]:
+        """The trace for such inputs, recorded now if there is none yet, and what it returns."""
         key = tuple([(a.shape, a.dtype.str) for a in arrays])
         trace = self._traces.get(key)
-        if trace is None or not trace.is_current():
+        results = trace.run(arrays) if trace is not None else None
+        if trace is None or results is None:
             trace = self._traces[key] = self._record(arrays)
-        results = [new_node(r.copy() if r.size == 1 else r, (), None, None, None) for r in trace.run(arrays)]
-        return results[0] if trace.single else tuple(results)
+            results = trace.run(arrays)
+            assert results is not None
+        self._last = trace
+        return trace, results
 
-    def _record(self, arrays: list[np.ndarray]) -> Trace:
-        trace, other = Trace(self.function, arrays), Trace(self.function, [changed(a) for a in arrays])
+    def _record(self, arrays: Sequence[np.ndarray]) -> Trace:
+        trace = Trace(self.function, arrays)
+        other = second_trace(self.function, arrays, list(trace.tensors.values()))
         same = len(trace.steps) == len(other.steps)
         for a, b in zip(trace.steps, other.steps):
             if a.operation is not b.operation or a.reads != b.reads:
@@ -275,6 +228,7 @@ class Recorded:
             if not same_value(value, other.constants.get(slot, (name, None))[1]):
                 raise RecordingError(f"{name}: it takes a constant that depends on the inputs, or is drawn at random, outside of "
                                      "operations; it would be replayed stale")
+        trace.write()
         return trace
 
 
@@ -282,21 +236,66 @@ def record(function: Callable[..., Any]) -> Recorded:
     """A function of arrays that returns a loss (or a tuple that begins with it), recorded at its first call.
 
     `step = record(lambda x, y: losses.cross_entropy(model(x), y))`; then `loss = step(x, y)` is forward and backward at once,
-    quicker than the dynamic graph where arrays are small. Results other than single numbers are the recording's own
-    memory: the next call may write into them. RecordingError where a replay would not be what the function does.
+    quicker than the dynamic graph where arrays are small; `step.source` is the program that runs. RecordingError where a replay
+    would not be what the function does.
     """
     return Recorded(function)
 
 
+def second_trace(function: Callable[..., Any], arrays: Sequence[np.ndarray], tensors: list[Tensor]) -> Trace:
+    """The function once more on other numbers: in its inputs, and in all Tensors that it can be seen to reach."""
+    tensors = list({id(t): t for t in [*tensors, *reachable_tensors(function)] if t.is_leaf}.values())
+    values = [t.value for t in tensors]
+    permuted = [changed(a) for a in arrays]
+    shifted = [shifted_by_one(a) if same_value(a, b) else b for a, b in zip(arrays, permuted)]
+    try:
+        for t in tensors:
+            t.value = changed(t.value)
+        try:
+            return Trace(function, shifted)
+        except (IndexError, ValueError):  # a number that is not an index there; then there may be no other
+            return Trace(function, permuted)
+    finally:
+        for t, value in zip(tensors, values):
+            t.value = value
+
+
+def reachable_tensors(thing: Any, depth: int = 3) -> Iterator[Tensor]:
+    """The Tensors in a function's closure, in the globals that it names, in what it is bound to; those of a Module."""
+    if isinstance(thing, Tensor):
+        yield thing
+    elif hasattr(thing, "named_parameters"):
+        yield from [t for _, t in [*thing.named_parameters(), *thing.named_buffers()]]
+    elif depth and isinstance(thing, (list, tuple, dict)):
+        for part in list(thing.values()) if isinstance(thing, dict) else thing:
+            yield from reachable_tensors(part, depth - 1)
+    elif depth and inspect.ismethod(thing):
+        yield from reachable_tensors(thing.__self__, depth - 1)
+        yield from reachable_tensors(thing.__func__, depth - 1)
+    elif depth and inspect.isfunction(thing):
+        closed = inspect.getclosurevars(thing)
+        for part in [*closed.nonlocals.values(), *closed.globals.values(), *(thing.__defaults__ or ())]:
+            yield from reachable_tensors(part, depth - 1)
+
+
 def changed(array: np.ndarray) -> np.ndarray:
-    """Other numbers of the same kind: the same ones in another order, and floats a little smaller."""
+    """Other numbers of the same kind: the same ones in another order, and floats a little different too."""
     other = array.reshape(-1)[::-1].reshape(array.shape)
-    return other * array.dtype.type(0.9) if array.dtype.kind == "f" else other.copy()
+    return (other * 0.9 + 0.01).astype(array.dtype) if array.dtype.kind == "f" and array.size < 1_000_000 else other
+
+
+def shifted_by_one(array: np.ndarray) -> np.ndarray:
+    """For whole numbers that another order leaves as they are, such as one alone."""
+    if array.dtype.kind == "b":
+        return ~array
+    return array - 1 if array.size and array.min() > 0 else array + 1
 
 
 def same_value(a: Any, b: Any) -> bool:
     if a is b:
         return True
+    if isinstance(a, (tuple, list)) and type(a) is type(b):  # the key of x[:, [0, 2]]: parts of many kinds
+        return len(a) == len(b) and all(map(same_value, a, b))
     try:
         return type(a) is type(b) and bool(np.array_equal(a, b, equal_nan=isinstance(a, (float, np.ndarray))))
     except TypeError:  # what NumPy cannot compare, compares itself

@@ -6,6 +6,7 @@ the table; this one is the size of the step.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 
 # Not by their characters: numbers of the other byte order are not pairs of these.
 PAIRS: dict[np.dtype, Any] = {np.dtype(np.float32): np.dtype(np.complex64), np.dtype(np.float64): np.dtype(np.complex128)}
+
+WORTH_COMPILING = 1 << 12  # numbers to be added: what is smaller need not wait for numba to be imported
 
 
 class RowGrad:
@@ -46,13 +49,13 @@ class RowGrad:
         """The same gradient with every row named once, in ascending order, repeats added up."""
         rows, place = np.unique(self.rows, return_inverse=True)
         values = np.zeros((len(rows), *self.shape[1:]), self.dtype)
-        scatter_add_rows(values, place, self.row_values())
+        scatter_add_rows(values, place, self.values, index=self.index)
         return RowGrad(rows, values, self.shape)
 
     def dense(self) -> np.ndarray:
         """The whole table's gradient, zeros included: shape `shape`."""
         table = np.zeros(self.shape, self.dtype)
-        scatter_add_rows(table, self.rows, self.row_values())
+        scatter_add_rows(table, self.rows, self.values, index=self.index)
         return table
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -74,18 +77,34 @@ def add_grads(a: Any, b: Any) -> Any:
         a, b = b, a
     if isinstance(b, RowGrad):
         total = a.copy()
-        scatter_add_rows(total, b.rows, b.row_values())
+        scatter_add_rows(total, b.rows, b.values, index=b.index)
         return total
     return np.asarray(a + b)  # the sum of two arrays of shape () is a number
 
 
-def scatter_add_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
-    """table[rows[i]] += values[i] for every i, repeats included, in place.
+def scatter_add_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray, *, index: np.ndarray | None = None,
+                     scale: float = 1.0) -> None:
+    """table[rows[i]] += scale * values[i] for every i, repeats included, in place; values[index[i]] where there is an index.
 
-    table: (V, ...), rows: (n,) in 0..V-1 (not checked), values: (n, ...).
+    table: (V, ...), rows: (n,) in 0..V-1 (not checked), values: (n, ...), or with index (n,): (m, ...). The same bits with
+    nnkit[fast], which compiles it.
     """
     rows = np.asarray(rows, np.intp)  # uint64 times an int would be a float
     width = math.prod(table.shape[1:])
+    compiled = compiled_rows() if len(rows) * width >= WORTH_COMPILING and table.dtype in PAIRS else None
+    if not table.flags.c_contiguous or width == 0:
+        compiled = None
+    if compiled is not None:
+        flat, values = table.reshape(-1, width), np.ascontiguousarray(values, table.dtype).reshape(-1, width)
+        if index is None:
+            compiled.add_rows(flat, rows, values, table.dtype.type(scale))
+        else:
+            compiled.add_shared_rows(flat, rows, values, index, table.dtype.type(scale))
+        return
+    if scale != 1:
+        values = values * table.dtype.type(scale)
+    if index is not None:
+        values = values[index]
     if not table.flags.c_contiguous or width == 0:
         np.add.at(table, rows, values)
         return
@@ -97,3 +116,13 @@ def scatter_add_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray) ->
     # np.add.at has a quick path for one-dimensional arrays only: ten times as fast as adding rows of two dimensions.
     places = (rows[:, None] * width + np.arange(width)).reshape(-1)
     np.add.at(table.reshape(-1), places, values.reshape(-1))
+
+
+@functools.cache
+def compiled_rows() -> Any:
+    """The module nnkit.autograd.compiled, or None where numba is not installed."""
+    try:
+        from nnkit.autograd import compiled
+    except ImportError:
+        return None
+    return compiled

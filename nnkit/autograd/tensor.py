@@ -14,11 +14,11 @@ import numpy as np
 
 from nnkit.autograd.dispatch import numpy_functions, operations
 from nnkit.autograd.engine import backward
-from nnkit.autograd.modes import get_default_dtype, retracing
+from nnkit.autograd.modes import get_default_dtype, mode, retracing
 from nnkit.autograd.rows import RowGrad
 
 # Parents are older than their children: newest first is a topological order. See engine.py.
-_serials = itertools.count()
+next_serial = itertools.count().__next__
 
 
 class Tensor:
@@ -67,7 +67,7 @@ class Tensor:
         self.name = name
         self.hooks = None
         self.spare = None
-        self.serial = self.written = next(_serials)
+        self.serial = self.written = next_serial()
 
     # What it is
 
@@ -123,7 +123,7 @@ class Tensor:
         for values in state:
             for name, value in (values or {}).items():
                 setattr(self, name, value)
-        self.serial = next(_serials)
+        self.serial = next_serial()
 
     # Gradients
 
@@ -154,7 +154,7 @@ class Tensor:
 
     def mark_written(self) -> None:
         """Say that `value` was changed in place: a backward through operations that used it before is then an error."""
-        self.written = next(_serials)
+        self.written = next_serial()
 
     # One number, an array, a sequence
 
@@ -190,7 +190,18 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, key: Any) -> Tensor:
-        return operations["getitem"](self, key=key.value if isinstance(key, Tensor) else key)
+        parts = list(key) if isinstance(key, tuple) else [key]
+        places = tuple(i for i, part in enumerate(parts) if isinstance(part, Tensor))
+        if not places:
+            return operations["getitem"](self, key=key)
+        indices = [parts[i].as_index() for i in places]
+        for i in places:
+            parts[i] = None
+        return operations["getitem"](self, *indices, key=tuple(parts), places=places)
+
+    def as_index(self) -> Tensor:
+        """What stands for this Tensor in x[...]: itself, unless an index of its kind cannot be recorded."""
+        return self
 
     def refuse_while_retracing(self, what: str) -> None:
         """For a derivative of a derivative an operation is run on Tensors: whatever made one a constant would be wrong."""
@@ -221,7 +232,7 @@ class Tensor:
     def __neg__(self): return operations["negative"](self)
     def __abs__(self): return operations["absolute"](self)
 
-    # Comparisons: elementwise and without a gradient
+    # Comparisons, and what joins them: elementwise and without a gradient
 
     __hash__ = object.__hash__
 
@@ -231,6 +242,13 @@ class Tensor:
     def __le__(self, other): return _compare(np.less_equal, self, other)
     def __gt__(self, other): return _compare(np.greater, self, other)
     def __ge__(self, other): return _compare(np.greater_equal, self, other)
+    def __and__(self, other): return _compare(np.bitwise_and, self, other)
+    def __rand__(self, other): return _compare(np.bitwise_and, other, self)
+    def __or__(self, other): return _compare(np.bitwise_or, self, other)
+    def __ror__(self, other): return _compare(np.bitwise_or, other, self)
+    def __xor__(self, other): return _compare(np.bitwise_xor, self, other)
+    def __rxor__(self, other): return _compare(np.bitwise_xor, other, self)
+    def __invert__(self): return _compare(np.invert, self)
 
     # Methods that NumPy's arrays have
 
@@ -290,13 +308,15 @@ class Hook:
 
 
 _QUESTIONS = {np.shape, np.ndim, np.size}
-_COMPARISONS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal}
+_COMPARISONS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.bitwise_and, np.bitwise_or,
+                np.bitwise_xor, np.invert, np.logical_and, np.logical_or, np.logical_xor, np.logical_not}
 
 
-def _compare(comparison: np.ufunc, a: Any, b: Any) -> Tensor:
-    a = a.value if isinstance(a, Tensor) else a
-    b = b.value if isinstance(b, Tensor) else b
-    return Tensor(np.asarray(comparison(a, b)))
+def _compare(comparison: np.ufunc, *inputs: Any) -> Tensor:
+    observer = mode.get().observer
+    if observer is not None and observer.records:
+        return observer.compare(comparison, inputs)
+    return Tensor(np.asarray(comparison(*(x.value if isinstance(x, Tensor) else x for x in inputs))))
 
 
 _new = Tensor.__new__
@@ -314,5 +334,5 @@ def new_node(value: np.ndarray, inputs: tuple, operation: Any, ctx: Any, attribu
     node.grad = None
     node.name = None
     node.hooks = None
-    node.serial = next(_serials)
+    node.serial = next_serial()
     return node

@@ -19,6 +19,11 @@ class matmul(Operation):
         return np.matmul(a, b)
 
     @staticmethod
+    def forward_into(ctx, out, a, b):
+        ctx.extend([a, b])
+        return np.matmul(a, b, out=out)
+
+    @staticmethod
     def backward(ctx, grad_output):
         a, b = ctx
         grad_a = grad_b = None
@@ -97,6 +102,14 @@ class linear(Operation):
     def forward(ctx, x, weight, bias=None):
         ctx.extend([x, weight, bias is not None])
         y = np.matmul(x, weight)
+        if bias is not None:
+            y += bias
+        return y
+
+    @staticmethod
+    def forward_into(ctx, out, x, weight, bias=None):
+        ctx.extend([x, weight, bias is not None])
+        y = np.matmul(x, weight, out=out)
         if bias is not None:
             y += bias
         return y

@@ -75,20 +75,20 @@ class cross_entropy(Operation):
 
     @staticmethod
     def forward(ctx, x, classes, *, reduction="none"):
-        # As unsigned numbers negative ones are huge: one look finds both mistakes.
-        if classes.size and classes.astype(np.uint64).max() >= x.shape[1]:
+        try:
+            right = np.ravel_multi_index((np.arange(len(classes)), classes), x.shape)
+        except ValueError:
             raise IndexError(f"cross_entropy: classes from {classes.min()} to {classes.max()} with logits for "
-                             f"0..{x.shape[1] - 1}")
-        rows = np.arange(len(classes))
-        e = x - np.maximum.reduce(x, axis=1, keepdims=True)
-        right = e[rows, classes]
+                             f"0..{x.shape[1] - 1}") from None
+        e = np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), order="C")
+        flat = e.reshape(-1)                     # the same memory: one index finds an element sooner than two
+        losses = -flat[right]
         np.exp(e, out=e)
         total = np.add.reduce(e, axis=1, keepdims=True)
         e /= total
-        e[rows, classes] -= 1                    # now d loss / d x, one row for each loss
+        flat[right] -= 1                         # now e is d loss / d x, one row for each loss
+        losses += np.log(total)[:, 0]
         ctx.extend([e, reduction])
-        losses = np.log(total)[:, 0]
-        losses -= right
         return reduced(losses, reduction)
 
     @staticmethod
@@ -97,7 +97,7 @@ class cross_entropy(Operation):
         if reduction == "none":
             grad_output = grad_output[:, None]
         elif reduction == "mean":
-            grad_output = grad_output / (len(by_logits) or 1)
+            grad_output = grad_output / max(1, len(by_logits))
         return [by_logits * grad_output, None]
 
     @staticmethod

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
-from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
 from nnkit.autograd import RowGrad, Tensor
-
-
-def _references_of_one_name() -> int:
-    array = np.empty(0)
-    return getrefcount(array)  # what Python itself adds differs between its versions
-
-
-REFERENCES_OF_ONE_NAME = _references_of_one_name()
+from nnkit.autograd.memory import LARGE, is_unshared
+from nnkit.autograd.tensor import next_serial
 
 
 class Optimizer:
@@ -47,7 +41,11 @@ class Optimizer:
             self.groups.append({**defaults, **group, "params": members})
         if not seen:
             raise ValueError(f"{type(self).__name__}: no parameters to train")
+        self._params = [p for group in self.groups for p in group["params"]]
+        self._large = [p for p in self._params if p.value.nbytes >= LARGE]
         self._scratch: np.ndarray | None = None
+        # the hyper-parameters that update asks for, in its order: by position they cost a third of what they cost by name
+        self._asked = [name for name in inspect.signature(self.update).parameters if name in defaults]
         self.state = [[self.init_state(p.value) for p in group["params"]] for group in self.groups]
 
     # What a subclass writes
@@ -56,10 +54,10 @@ class Optimizer:
         """What is remembered of one parameter between steps: arrays of value's shape, or numbers."""
         return {}
 
-    def update(self, value: np.ndarray, grad: np.ndarray, state: dict[str, Any], *hyper: Any, **named: Any) -> None:
+    def update(self, value: np.ndarray, grad: np.ndarray, state: dict[str, Any], *hyper: Any) -> None:
         """One step of one parameter: change `value` and `state` in place, leave `grad` as it is.
 
-        Hyper-parameters come by name: `def update(self, value, grad, state, lr, eps)`.
+        It gets the hyper-parameters that it names: `def update(self, value, grad, state, lr, eps)`.
         """
         raise NotImplementedError
 
@@ -80,31 +78,30 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that has a gradient."""
+        update = self.update
         for group, states in zip(self.groups, self.state):
-            hyper = {k: v for k, v in group.items() if k != "params"}
+            hyper = [group[name] for name in self._asked]
             for p, state in zip(group["params"], states):
                 grad = p.grad
                 if grad is None:
                     continue
-                update = self.update_rows if type(grad) is RowGrad else self.update
-                update(p.value, grad, state, **hyper)
-                p.mark_written()
+                if type(grad) is RowGrad:
+                    self.update_rows(p.value, grad, state, **dict(zip(self._asked, hyper)))
+                else:
+                    update(p.value, grad, state, *hyper)
+                p.written = next_serial()
 
     def zero_grad(self) -> None:
         """Every parameter's gradient is None again. Its memory is kept for the next one, unless somebody else has the array."""
-        for group in self.groups:
-            for p in group["params"]:
-                grad, p.grad = p.grad, None
-                if type(grad) is np.ndarray and grad.base is None and getrefcount(grad) == REFERENCES_OF_ONE_NAME:
-                    p.spare = grad
+        for p in self._large:
+            grad, p.grad = p.grad, None
+            if type(grad) is np.ndarray and is_unshared(grad):
+                p.spare = grad
+        for p in self._params:
+            p.grad = None
 
-    def scratch(self, like: np.ndarray) -> np.ndarray | None:
-        """For `out=` in the middle of an update: an array like that in memory all parameters share; None for small ones.
-
-        A large array that is made anew costs more than the arithmetic on it; a small one costs less than this.
-        """
-        if like.size < 10_000:
-            return None
+    def scratch(self, like: np.ndarray) -> np.ndarray:
+        """For `out=` in the middle of the update of a large array: an array like that, in memory all parameters share."""
         if self._scratch is None or self._scratch.size < like.size or self._scratch.dtype != like.dtype:
             self._scratch = np.empty(like.size, like.dtype)
         return self._scratch[:like.size].reshape(like.shape)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from nnkit.autograd import RowGrad, scatter_add_rows
+from nnkit.autograd.memory import LARGE
 from nnkit.optim.optimizer import Optimizer
 
 
@@ -39,12 +40,10 @@ class SGD(Optimizer):
             velocity *= momentum
             velocity += grad
             grad = grad + momentum * velocity if nesterov else velocity
-        step = np.multiply(grad, lr, out=self.scratch(value))
-        value -= step
+        value -= grad * lr if value.nbytes < LARGE else np.multiply(grad, lr, out=self.scratch(value))
 
     def update_rows(self, value, grad: RowGrad, state, lr, momentum, nesterov, weight_decay):
         if momentum or weight_decay:
             super().update_rows(value, grad, state, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
         else:  # the sum over repeats is linear in the gradient: no need to add them up first
-            values = grad.values * -lr
-            scatter_add_rows(value, grad.rows, values if grad.index is None else values[grad.index])
+            scatter_add_rows(value, grad.rows, grad.values, index=grad.index, scale=-lr)

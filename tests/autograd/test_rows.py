@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnkit import RowGrad, Tensor, ops, optim, scatter_add_rows
+from nnkit.autograd import rows as rows_module
 
 
 @st.composite
@@ -195,3 +196,25 @@ def test_a_step_allocates_by_the_size_of_the_batch_and_not_of_the_table(momentum
 
     small, large = peak(1_000), peak(200_000)
     assert large < 1.5 * small and large < 200_000 * 20 * 4 / 50
+
+
+@pytest.mark.parametrize("with_index", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [100, 7])
+def test_compiled_rows_have_the_bits_of_numpys(monkeypatch, dtype, width, with_index):
+    pytest.importorskip("numba", reason="nnkit[fast] is not installed")
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 30, 1000)
+    index = rng.integers(0, 50, 1000) if with_index else None
+    values = rng.normal(size=(50 if with_index else 1000, width)).astype(dtype)
+    tables = [np.ones((30, width), dtype) for _ in range(2)]
+    assert rows_module.compiled_rows() is not None
+    scatter_add_rows(tables[0], rows, values, index=index, scale=-0.3)
+    monkeypatch.setattr(rows_module, "compiled_rows", lambda: None)
+    scatter_add_rows(tables[1], rows, values, index=index, scale=-0.3)
+    np.testing.assert_array_equal(tables[0], tables[1])
+    exact = np.ones((30, width))
+    for i, row in enumerate(rows):
+        exact[row] -= 0.3 * values[i if index is None else index[i]].astype(np.float64)
+    tolerance = 1e-4 if dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(tables[0], exact, rtol=tolerance, atol=tolerance)

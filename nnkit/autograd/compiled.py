@@ -1,0 +1,26 @@
+"""Adding rows into a table in machine code, for who has installed nnkit[fast]: a loop that NumPy has no quick form of.
+
+Imported when the first large sum of rows needs it, for numba itself takes most of a second. The compiled code is kept on disk
+(`__pycache__`, or where NUMBA_CACHE_DIR says), so that only the first run on a machine pays for compiling. The additions
+are made in the order of the rows and round as NumPy's do: the same bits with and without.
+"""
+
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def add_rows(table, rows, values, scale):
+    """table[rows[i]] += scale * values[i]. table (V, d), rows (n,), values (n, d), scale: a number of their dtype."""
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        for j in range(table.shape[1]):
+            table[row, j] += scale * values[i, j]
+
+
+@njit(cache=True, nogil=True)
+def add_shared_rows(table, rows, values, index, scale):
+    """table[rows[i]] += scale * values[index[i]]. values: (m, d), index: (n,)."""
+    for i in range(rows.shape[0]):
+        row, source = rows[i], index[i]
+        for j in range(table.shape[1]):
+            table[row, j] += scale * values[source, j]

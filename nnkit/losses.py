@@ -31,14 +31,16 @@ def cross_entropy(logits: Tensor, classes: Any, *, reduction: str = "mean") -> T
     return ops.reshape(flat, shape=classes.shape) if reduction == "none" else flat
 
 
-def binary_cross_entropy_with_logits(logits: Tensor, labels: Any, weights: Any = None, *, reduction: str = "mean") -> Tensor:
+def binary_cross_entropy_with_logits(logits: Tensor, labels: Any, weights: Any = None, *, reduction: str = "mean",
+                                     deferred: bool = False) -> Tensor:
     """weight * -(label log σ(logit) + (1 - label) log(1 - σ(logit))).
 
     logits, labels, weights: one shape (ValueError otherwise). The mean divides by the number of elements, not by the weights.
+    deferred: the sum or mean is computed when its value is first read, if ever; the arrays must not be written into before.
     """
     same_shape("binary_cross_entropy_with_logits", logits=logits, labels=labels, weights=weights)
     check_reduction(reduction)
-    return ops.binary_cross_entropy_with_logits(logits, labels, weights, reduction=reduction)
+    return ops.binary_cross_entropy_with_logits(logits, labels, weights, reduction=reduction, deferred=deferred)
 
 
 def mean_squared_error(predicted: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:

@@ -1,31 +1,57 @@
 #!/usr/bin/env bash
 # What takes longer than CI may, or needs more than a fresh machine has. Its output goes into the note of a change.
 #   scripts/long_checks.sh [PYTHON ...]     the Pythons to try a fresh install with; python3 where none is named
-set -euo pipefail
+# PYTHON: an environment with nnkit[test], and with PyTorch for the parity and the speed; .venv/bin/python unless it is set.
+# NNKIT_EDUGRAD_PYTHON: an interpreter that has edugrad 0.1.0, whose programs are then run on both, and timed.
+# PARTS: some of "install long parity edugrad mutations speed"; all of them unless it is set.
+# A part that fails does not stop the others; the last lines say what ran, how long, and what failed.
+set -uo pipefail
 cd "$(dirname "$0")/.."
 project=$PWD
-for python in "${@:-python3}"; do
-    echo "== both commands of the README, fresh clone, $("$python" --version)"
+python="${PYTHON:-.venv/bin/python}"
+ran=()
+failed=0
+
+part() {  # part NAME COMMAND ...: runs it where PARTS asks for it
+    local name=$1 began=$SECONDS
+    shift
+    case " ${PARTS:-install long parity edugrad mutations speed} " in *" $name "*) ;; *) return ;; esac
+    echo "== $name: $*"
+    ( set -e; "$@" )  # not in the condition of an if, where set -e means nothing
+    if [ $? -eq 0 ]; then
+        ran+=("ok      $name, $((SECONDS - began)) s: $*")
+    else
+        ran+=("FAILED  $name, $((SECONDS - began)) s: $*")
+        failed=1
+    fi
+}
+
+fresh_install() {  # both commands of the README in a fresh clone
+    local work command
     work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    "$1" --version
     git clone -q "$project" "$work/nnkit"
     if [ -d "$project/../shared" ]; then ln -s "$(cd "$project/../shared" && pwd)" "$work/shared"; fi
     cd "$work/nnkit"
     export NNKIT_CACHE="$work/cache"
+    grep -E '^ *python3 -m venv ' README.md > "$work/commands"
+    test -s "$work/commands"
     while read -r command; do
         echo "-- $command"
         rm -rf .venv
-        ( time eval "${command//python3 -m venv/$python -m venv}" ) 2>&1 | tail -25
-    done < <(grep -E '^ *python3 -m venv ' README.md)
-    cd "$project"
-    rm -rf "$work"
-done
-# PYTHON: an environment with nnkit[test], and with PyTorch, which is never a dependency
-python="${PYTHON:-.venv/bin/python}"
-echo "== parity with PyTorch, full counts"
-NNKIT_EXAMPLES=100 "$python" -m pytest tests/parity -n 2 -rs
-echo "== mutations"
-"$python" scripts/mutate.py
-echo "== speed"
-"$python" scripts/bench_import.py
-"$python" scripts/bench_sgns.py
-"$python" scripts/bench_step.py
+        time bash -c "set -o pipefail; { ${command//python3 -m venv/$1 -m venv}; } 2>&1 < /dev/null | tail -25"
+    done < "$work/commands"
+}
+
+for fresh in "${@:-python3}"; do part install fresh_install "$fresh"; done
+part long env NNKIT_STEPS=10000 "$python" -m pytest tests/test_long_runs.py tests/autograd -n 2 -rs
+part parity env NNKIT_EXAMPLES=100 "$python" -m pytest tests/parity -n 2 -rs
+part edugrad "$python" -m pytest tests/compat -n 2 -rs
+part mutations "$python" scripts/mutate.py
+for benchmark in import sgns step; do part speed "$python" "scripts/bench_$benchmark.py"; done
+
+echo "== what ran"
+if [ ${#ran[@]} -eq 0 ]; then echo "nothing: PARTS=${PARTS:-} names no part"; exit 2; fi
+printf '%s\n' "${ran[@]}"
+exit $failed

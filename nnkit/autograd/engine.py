@@ -7,6 +7,7 @@ leave it as they are used; leaves get theirs at the end, so a mistake on the way
 
 from __future__ import annotations
 
+import math
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
@@ -93,12 +94,12 @@ def add_to_leaf(leaf: Tensor, grad: Any, owned: bool) -> None:
 def seed_gradient(root: Tensor, grad: Any) -> np.ndarray:
     """What backward starts with: `grad` as an array of root's shape and dtype, or 1."""
     if grad is None:
-        if root.value.size != 1:
+        if math.prod(root.shape) != 1:
             raise ValueError(f"backward: a result of shape {root.shape} needs grad=, an array of that shape; "
                              "or reduce it first, with .sum() or .mean()")
-        return ones(root.value.shape, root.value.dtype)
-    grad = np.array(getattr(grad, "value", grad), dtype=root.value.dtype)
-    if grad.shape != root.value.shape:
+        return ones(root.shape, root.dtype)
+    grad = np.array(getattr(grad, "value", grad), dtype=root.dtype)
+    if grad.shape != root.shape:
         raise ValueError(f"backward: grad has shape {grad.shape}, the result {root.shape}")
     return grad
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnkit.autograd.modes import get_default_dtype, mode
-from nnkit.autograd.tensor import Tensor, new_node
+from nnkit.autograd.tensor import Later, Tensor, new_node
 
 FLOAT64 = np.dtype(np.float64)
 AS_THEY_ARE = {float, int, bool, type(None)}  # constants that NumPy casts to whatever stands beside them
@@ -107,11 +107,13 @@ def apply(operation: type[Operation], inputs: tuple, attributes: dict[str, Any])
     ctx = Context()
     ctx.needs_grad = tuple(needs)
     value = operation.forward(ctx, *arrays, **attributes)
-    if type(value) is not np.ndarray:
+    wants = grad and True in needs
+    if type(value) is not np.ndarray and not (type(value) is Later and wants):
         value = np.asarray(value)
-    if value.dtype is FLOAT64:  # np.float64(2) * float32 is float64 in NumPy; a graph of float32 stays float32
+    if value.dtype is FLOAT64 and type(value) is np.ndarray:
+        # np.float64(2) * float32 is float64 in NumPy; a graph of float32 stays float32
         value = value.astype(result_dtype(inputs), copy=False)
-    if grad and True in needs and value.dtype.kind == "f":
+    if wants and value.dtype.kind == "f":
         node = new_node(value, inputs, operation, ctx, attributes)
     else:
         node = new_node(value, (), None, None, None)

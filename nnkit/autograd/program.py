@@ -97,7 +97,9 @@ def write(listing: Listing, notes: set[tuple[int, int]]) -> tuple[str, Callable[
                              "fitted": fitted, "add_grads": add_grads, "add_to_leaf": add_to_leaf, "note": notes.add}
     names |= {f"v{slot}": value for slot, value in listing.constants.items()}
     names |= {f"t{slot}": tensor for slot, tensor in listing.tensors.items()}
-    lines = same_lines(listing, names) + [f"v{slot} = t{slot}.value" for slot in listing.tensors]
+    lines = same_lines(listing, names)
+    for slot, tensor in listing.tensors.items():
+        lines += [f"v{slot} = t{slot}.value", f"if v{slot}.shape != {tensor.shape}: return None"]
     for k in range(len(listing.steps)):
         lines += forward_lines(listing, k, names)
     if listing.loss_shape is not None:

@@ -289,7 +289,7 @@ class Tensor:
 
     def __array_function__(self, function, types, args, kwargs):
         if function in _QUESTIONS:
-            return function(args[0].value, *args[1:], **kwargs)
+            return _QUESTIONS[function](args[0], *args[1:], **kwargs)
         if function in numpy_functions:
             return numpy_functions[function](*args, **kwargs)
         raise TypeError(f"np.{function.__name__} has no operation on Tensors; "
@@ -307,7 +307,9 @@ class Hook:
         self._hooks.pop(self, None)
 
 
-_QUESTIONS = {np.shape, np.ndim, np.size}
+_QUESTIONS: dict[Any, Callable[..., Any]] = {
+    np.shape: lambda a: a.shape, np.ndim: lambda a: a.ndim,
+    np.size: lambda a, axis=None: a.size if axis is None else a.shape[axis]}  # a recording must not read the value
 _COMPARISONS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.bitwise_and, np.bitwise_or,
                 np.bitwise_xor, np.invert, np.logical_and, np.logical_or, np.logical_xor, np.logical_not}
 
@@ -319,12 +321,45 @@ def _compare(comparison: np.ufunc, *inputs: Any) -> Tensor:
     return Tensor(np.asarray(comparison(*(x.value if isinstance(x, Tensor) else x for x in inputs))))
 
 
+class Later:
+    """What an operation's forward may return for a number that is dear and seldom read: compute() -> array () of dtype."""
+
+    def __init__(self, compute: Callable[[], Any], dtype: np.dtype):
+        self.compute, self.dtype = compute, dtype
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.compute(), dtype or self.dtype)
+
+
+class LaterTensor(Tensor):
+    """A number that is computed when `value` is first read; its gradient needs no value."""
+
+    __slots__ = ("known", "later")
+
+    later: Later | None
+    known: np.ndarray | None
+
+    @property
+    def value(self) -> np.ndarray:
+        if self.known is None:
+            self.known = np.asarray(self.later)
+            self.later = None
+        return self.known
+
+    @value.setter
+    def value(self, given: Any) -> None:
+        self.later, self.known = (given, None) if type(given) is Later else (None, given)
+
+    shape = property(lambda self: ())
+    dtype = property(lambda self: self.value.dtype if self.later is None else self.later.dtype)
+
+
 _new = Tensor.__new__
 
 
 def new_node(value: np.ndarray, inputs: tuple, operation: Any, ctx: Any, attributes: Any) -> Tensor:
     """What `apply` returns: a Tensor without the questions of the constructor, which cost more than a small operation."""
-    node = _new(Tensor)
+    node = _new(Tensor if type(value) is np.ndarray else LaterTensor)
     node.value = value
     node.inputs = inputs
     node.operation = operation

@@ -97,24 +97,24 @@ class Module:
 def _find(root: Module, kind: type) -> Iterator[tuple[str, Any]]:
     """Everything of a kind below root, in the order it was set, each thing once."""
     seen = {id(root)}  # all of it is alive while we look, so an id names one thing
-
-    def look(thing: Any, path: str) -> Iterator[tuple[str, Any]]:
-        if isinstance(thing, (kind, Module, list, tuple, dict)):
-            if id(thing) in seen:
-                return
-            seen.add(id(thing))
-        if isinstance(thing, kind):
-            yield path, thing
-        if isinstance(thing, Module):
-            items: Any = vars(thing).items()
-        elif isinstance(thing, dict):
-            items = thing.items()
-        elif isinstance(thing, (list, tuple)):
-            items = enumerate(thing)
-        else:
-            return
-        for name, value in items:
-            yield from look(value, f"{path}.{name}" if path else str(name))
-
     for name, value in vars(root).items():
-        yield from look(value, name)
+        yield from _look(value, name, kind, seen)
+
+
+def _look(thing: Any, path: str, kind: type, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    if isinstance(thing, (kind, Module, list, tuple, dict)):
+        if id(thing) in seen:
+            return
+        seen.add(id(thing))
+    if isinstance(thing, kind):
+        yield path, thing
+    if isinstance(thing, Module):
+        items: Any = vars(thing).items()
+    elif isinstance(thing, dict):
+        items = thing.items()
+    elif isinstance(thing, (list, tuple)):
+        items = enumerate(thing)
+    else:
+        return
+    for name, value in items:
+        yield from _look(value, f"{path}.{name}", kind, seen)

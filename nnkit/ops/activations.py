@@ -4,7 +4,7 @@ import numpy as np
 
 from nnkit.autograd import Operation, tensor_op
 from nnkit.ops.common import nested
-from nnkit.ops.error_function import erfc
+from nnkit.ops.error_function import normal_distribution
 
 
 @tensor_op
@@ -39,6 +39,12 @@ class relu(Operation):
     @staticmethod
     def forward(ctx, x):
         y = np.maximum(x, 0)
+        ctx.append(y)
+        return y
+
+    @staticmethod
+    def forward_into(ctx, out, x):
+        y = np.maximum(x, 0, out=out)
         ctx.append(y)
         return y
 
@@ -90,7 +96,7 @@ class gelu(Operation):
     @staticmethod
     def forward(ctx, x, *, approximate="none"):
         if approximate == "none":
-            part = 0.5 * nested(erfc, x * -(0.5 ** 0.5))
+            part = normal_distribution(x)
         elif approximate == "tanh":
             part = 0.5 * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x * x * x)))
         else:

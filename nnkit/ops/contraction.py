@@ -1,7 +1,7 @@
 """einsum: sums of products by the letters of their axes. Its derivative is an einsum with the letters exchanged."""
 
 import functools
-from string import ascii_letters
+from string import ascii_letters, ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ def letters_of(subscripts, ndims):
 class einsum(Operation):
     """einsum("ij,jk->ik", a, b): the sum of products that NumPy's function of this name computes, every pattern of it
 
-    Ellipses, repeated letters ("ii->i") and axes of length 1 that broadcast, too. ValueError where subscripts do not fit.
+    Ellipses, repeated letters ("ii->i") and axes of length 1 that broadcast, too; and einsum(a, [0, 1], b, [1, 2], [0, 2]).
+    ValueError where subscripts do not fit.
     """
 
     @staticmethod
@@ -65,12 +66,26 @@ class einsum(Operation):
         return grads
 
 
+def spelled(operands):
+    """einsum(a, [0, 1], b, [1, 2], [0, 2]), NumPy's other form, as ("AB,BC->AC", (a, b)): 0 is A, 26 is a."""
+    count = len(operands) // 2
+    places = [*operands[1:2 * count:2], *operands[2 * count:]]
+    if not count or not all(isinstance(part, (list, tuple)) for part in places):
+        raise TypeError("einsum: expected the subscripts as a string, first, or a list of axis numbers after each operand")
+    letters = dict(enumerate(ascii_uppercase + ascii_lowercase)) | {Ellipsis: "..."}
+    wrong = [n for part in places for n in part if n not in letters]
+    if wrong:
+        raise TypeError(f"einsum: an axis is a number from 0 to 51 or an ellipsis, got {wrong[0]!r}")
+    words = ["".join(letters[n] for n in part) for part in places]
+    return "->".join([",".join(words[:count]), *words[count:]]), operands[:2 * count:2]
+
+
 subscripts_by_name: Any = einsum
 
 
 @functools.wraps(subscripts_by_name)  # type: ignore[no-redef]
 def einsum(*operands: Any, subscripts: str | None = None) -> Tensor:
     if subscripts is None:  # as np.einsum has them: first
-        subscripts, *rest = operands
-        operands = tuple(rest)
+        first = operands[0] if operands else None
+        subscripts, operands = (first, operands[1:]) if isinstance(first, str) else spelled(operands)
     return subscripts_by_name(*operands, subscripts=subscripts)

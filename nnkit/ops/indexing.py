@@ -6,29 +6,38 @@ from typing import Any
 import numpy as np
 
 from nnkit.autograd import Operation, Tensor, tensor_op
-from nnkit.ops.common import nested
+from nnkit.ops.common import nested, numbers
 
 
 def names_each_once(key: Any) -> bool:
     """Whether no element can be named twice: slices and integers, or booleans alone."""
     parts = key if isinstance(key, tuple) else (key,)
-    booleans = isinstance(key, np.ndarray) and key.dtype == bool
+    booleans = len(parts) == 1 and isinstance(parts[0], np.ndarray) and parts[0].dtype == bool
     return booleans or all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in parts)
 
 
 @tensor_op
 class getitem(Operation):
-    """x[key]: slices, integers, arrays of integers (repeats add up in the gradient) or of booleans"""
+    """x[key]: slices, integers, arrays of integers (repeats add up in the gradient) or of booleans
+
+    x[i, :, j] with Tensors i and j, which may be other ones at every run of a recording, is
+    getitem(x, i, j, key=(None, slice(None), None), places=(0, 2)): places are where in the key they stand.
+    """
 
     @staticmethod
-    def forward(ctx, x, *, key):
+    def forward(ctx, x, *indices, key, places=()):
+        if places:
+            parts = list(key)
+            for place, index in zip(places, indices):
+                parts[place] = numbers(index)
+            key = tuple(parts)
         ctx.extend([x.shape, key])
         return x[key]
 
     @staticmethod
     def backward(ctx, grad_output):
         shape, key = ctx
-        return [nested(scatter, grad_output, key=key, shape=shape)]
+        return [nested(scatter, grad_output, key=key, shape=shape), *[None] * (len(ctx.needs_grad) - 1)]
 
 
 @tensor_op

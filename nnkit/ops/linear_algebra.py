@@ -43,8 +43,11 @@ class matmul(Operation):
         if ctx.needs_grad[0]:
             grad_a = np.matmul(grad_output, np.swapaxes(b, -1, -2))
             grad_a = np.squeeze(grad_a, axis=-2) if a.ndim == 1 else grad_a
-        if ctx.needs_grad[1]:
-            grad_b = np.matmul(np.swapaxes(rows, -1, -2), grad_output)
+        if ctx.needs_grad[1]:  # laid out as b is: where b is some c.mT, the gradient of c is in order
+            if isinstance(b, np.ndarray) and b.strides[-1] > b.strides[-2]:
+                grad_b = np.swapaxes(np.matmul(np.swapaxes(grad_output, -1, -2), rows), -1, -2)
+            else:
+                grad_b = np.matmul(np.swapaxes(rows, -1, -2), grad_output)
         return [grad_a, grad_b]
 
 

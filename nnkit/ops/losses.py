@@ -7,6 +7,7 @@ Each takes logits, not probabilities: the logarithm of a softmax or of a sigmoid
 import numpy as np
 
 from nnkit.autograd import Operation, tensor_op
+from nnkit.autograd.tensor import Later
 from nnkit.ops.activations import softplus
 from nnkit.ops.common import nested, numbers
 from nnkit.ops.reductions import log_softmax
@@ -33,38 +34,53 @@ class binary_cross_entropy_with_logits(Operation):
     """weight * (-label log σ(x) - (1 - label) log(1 - σ(x))), reduced.
 
     x, labels, weights: one shape. Computed as log(1 + exp(-|x|)) + max(x, 0) - x label; d/dx = weight (σ(x) - label).
+    deferred: the sum or mean is computed when it is first read, and nobody may write into the arrays before.
     """
 
     returns_new = True
 
     @staticmethod
-    def forward(ctx, x, labels, weights=None, *, reduction="none"):
-        e = np.exp(-np.abs(x))
-        sigmoid = np.maximum(e, x >= 0)          # 1 / (1 + e) for x >= 0, else e / (1 + e)
-        e += 1
-        sigmoid /= e
-        losses = np.log(e, out=e if e.ndim else None)  # 1 + e is in 1..2: as good as log1p, and five times as fast
-        losses += np.maximum(x, 0)
-        losses -= x * labels
-        ctx.extend([x, sigmoid, labels, weights, losses, reduction])
-        return reduced(losses, reduction, weights)
+    def forward(ctx, x, labels, weights=None, *, reduction="none", deferred=False):
+        ctx.extend([x, labels, weights, reduction])
+
+        def losses():
+            return reduced(binary_losses(x, labels), reduction, weights)
+
+        return Later(losses, x.dtype) if deferred and reduction != "none" else losses()
 
     @staticmethod
     def backward(ctx, grad_output):
-        x, sigmoid, labels, weights, losses, reduction = ctx
+        x, labels, weights, reduction = ctx
         if reduction == "mean":
             grad_output = grad_output / max(1, x.size)
-        grad_weights = grad_output * losses if len(ctx.needs_grad) == 3 and ctx.needs_grad[2] else None
+        grad_weights = grad_output * binary_losses(x, labels) if len(ctx.needs_grad) == 3 and ctx.needs_grad[2] else None
+        grad_labels = None
+        if ctx.needs_grad[1]:
+            grad_labels = -x * grad_output if weights is None else -x * (grad_output * weights)
+        grad_x = np.negative(x, out=np.empty_like(x))
+        with np.errstate(over="ignore"):         # exp(-x) is inf for x < -88, and σ(x) then rightly 0
+            np.exp(grad_x, out=grad_x)
+        grad_x += 1
+        np.reciprocal(grad_x, out=grad_x)        # σ(x)
+        grad_x -= labels
         if weights is not None:
-            grad_output = grad_output * weights
-        grad_x = sigmoid - labels
+            grad_x *= weights
         grad_x *= grad_output
-        grad_labels = -x * grad_output if ctx.needs_grad[1] else None
         return [grad_x, grad_labels, grad_weights][:len(ctx.needs_grad)]
 
     @staticmethod
-    def composed(x, labels, weights=None, *, reduction="none"):
+    def composed(x, labels, weights=None, *, reduction="none", deferred=False):
         return composed_reduced(nested(softplus, x) - x * labels, reduction, weights)
+
+
+def binary_losses(x, labels):
+    """log(1 + exp(-|x|)) + max(x, 0) - x label, one an element."""
+    losses = np.exp(-np.abs(x))
+    losses += 1
+    losses = np.log(losses, out=losses if losses.ndim else None)  # 1 + e is in 1..2: as good as log1p, and five times as fast
+    losses += np.maximum(x, 0)
+    losses -= x * labels
+    return losses
 
 
 @tensor_op

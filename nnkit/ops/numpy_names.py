@@ -11,7 +11,7 @@ import numpy as np
 
 from nnkit.autograd import Tensor
 from nnkit.autograd.dispatch import operations
-from nnkit.ops.common import numbers
+from nnkit.ops import contraction
 from nnkit.ops.indexing import split
 
 
@@ -56,23 +56,24 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: 
     return operations["pad"](array, pad_width=pad_width, constant_values=constant_values)
 
 
-def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Tensor:
-    if not isinstance(subscripts, str):
-        raise TypeError("np.einsum of Tensors takes its subscripts as a string, first")
-    return operations["einsum"](*operands, subscripts=subscripts)
+def einsum(*operands: Any, optimize: Any = None) -> Tensor:
+    return contraction.einsum(*operands)  # type: ignore[return-value]
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
-    of_vectors = isinstance(axis, int) or (axis is None and np.ndim(x) == 1)
+    of_vectors = isinstance(axis, int) or (axis is None and x.ndim == 1)
     if ord not in (None, 2 if of_vectors else "fro"):  # ord=2 of a matrix is another norm
         raise TypeError(f"np.linalg.norm of a Tensor: only the 2-norm of all elements or along axes, not ord={ord!r}")
     return operations["norm"](x, axis=axis, keepdims=keepdims)
 
 
 def take(a: Any, indices: Any, axis: int | None = None) -> Tensor:
+    a = a if isinstance(a, Tensor) else np.asarray(a)
     a = operations["reshape"](a, shape=-1) if axis is None else a
-    before = (slice(None),) * ((axis or 0) % np.ndim(a))
-    return operations["getitem"](a, key=(*before, numbers(indices)))
+    before = (slice(None),) * ((axis or 0) % a.ndim)
+    if isinstance(indices, Tensor):
+        return operations["getitem"](a, indices.as_index(), key=(*before, None), places=(len(before),))
+    return operations["getitem"](a, key=(*before, np.asarray(indices)))
 
 
 def filled(make: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:

@@ -270,3 +270,17 @@ def test_another_number_of_inputs_is_recorded_anew():
     step = nnkit.record(lambda x, y=None: ops.sum(w * x) if y is None else ops.sum(w * x * y))
     x = np.ones(2)
     assert [float(step(x)), float(step(x, 2 * x)), float(step(x))] == [2, 4, 2]
+
+
+def test_a_buffer_of_another_shape_is_recorded_anew():
+    w, ids = Tensor(np.ones(4)), Tensor(np.array([0, 1]))
+    step = nnkit.record(lambda x: ops.sum(w[ids]) * ops.sum(x))
+    assert [float(step(np.ones(1))), float(step(np.ones(1)))] == [2, 2]
+    ids.value = np.array([0, 1, 2])
+    assert [float(step(np.ones(1))), float(step(np.ones(1)))] == [3, 3]
+
+
+def test_numpys_questions_about_a_shape_may_be_asked_while_recording():
+    w = Tensor(np.ones((2, 3)))
+    step = nnkit.record(lambda x: ops.sum(w * x) / (np.size(x) * np.ndim(x) * np.shape(x)[0]))
+    assert float(step(np.ones((2, 3)))) == 6 / 24

@@ -31,11 +31,13 @@ CALLS = {
     np.clip: [lambda x: np.clip(x, -0.5, 0.5), lambda x: np.clip(x, None, 0.5), lambda x: np.clip(x, a_min=0, a_max=None)],
     np.var: [lambda x: np.var(x), lambda x: np.var(x, 0, ddof=1), lambda x: np.var(x, axis=(0, 2), correction=1, keepdims=True)],
     np.pad: [lambda x: np.pad(x, 1), lambda x: np.pad(x, ((1, 0), (0, 0), (2, 1)), "constant", constant_values=3)],
-    np.einsum: [lambda x: np.einsum("ijk->j", x), lambda x: np.einsum("ijk,k->ij", x, V, optimize=True)],
+    np.einsum: [lambda x: np.einsum("ijk->j", x), lambda x: np.einsum("ijk,k->ij", x, V, optimize=True),
+                lambda x: np.einsum(x, [0, 1, 2], V, [2], [1, 0])],
     np.linalg.norm: [lambda x: np.linalg.norm(x), lambda x: np.linalg.norm(x, axis=-1, keepdims=True),
                      lambda x: np.linalg.norm(x, None, (0, 2)), lambda x: np.linalg.norm(x[0, 0], 2),
                      lambda x: np.linalg.norm(x[0], "fro")],
-    np.take: [lambda x: np.take(x, [0, 5, 5]), lambda x: np.take(x, np.array([[2, 0]]), axis=1)],
+    np.take: [lambda x: np.take(x, [0, 5, 5]), lambda x: np.take(x, np.array([[2, 0]]), axis=1),
+              lambda x: np.take(x, Tensor(np.array([1, 0])) if isinstance(x, Tensor) else [1, 0], -1)],
     np.zeros_like: [lambda x: x + np.zeros_like(x)], np.ones_like: [lambda x: x * np.ones_like(x, dtype=np.float32)],
     np.full_like: [lambda x: x * np.full_like(x, 2)],
 }
@@ -60,7 +62,7 @@ def test_value_is_numpys_and_the_graph_reaches_the_tensor(function, call):
     (lambda x: np.sum(x, out=np.zeros(())), "out"), (lambda x: np.mean(x, dtype=np.float32), "dtype"),
     (lambda x: np.sum(x, 0, None), "2 arguments"), (lambda x: np.where(x), "both branches"),
     (lambda x: np.pad(x, 1, "edge"), "'edge'"), (lambda x: np.linalg.norm(x, 1, 0), "ord=1"),
-    (lambda x: np.linalg.norm(x[0], 2), "ord=2"), (lambda x: np.einsum(x, [0, 1, 2], [0]), "string")])
+    (lambda x: np.linalg.norm(x[0], 2), "ord=2"), (lambda x: np.einsum(x, x), "string")])
 def test_what_the_operation_cannot_do_is_refused(call, said):
     with pytest.raises(TypeError, match=said):
         call(Tensor(X))

@@ -95,3 +95,14 @@ def test_a_table_in_fortran_order_is_updated_in_place():
     table.grad = RowGrad(np.array([1, 1]), np.ones((2, 3)), (4, 3))
     SGD([table], lr=1).step()
     np.testing.assert_array_equal(array[:, 0], [1, -1, 1, 1])
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (200, 100)])
+def test_small_and_large_arrays_take_the_same_step_and_leave_the_gradient_alone(shape):
+    rng = np.random.default_rng(0)
+    p, grad = Tensor(rng.normal(size=shape).astype(np.float32)), rng.normal(size=shape).astype(np.float32)
+    expected, before = p.value - grad * np.float32(0.3), grad.copy()
+    p.grad = grad
+    SGD([p], lr=0.3).step()
+    np.testing.assert_array_equal(p.value, expected)
+    np.testing.assert_array_equal(grad, before)

@@ -1,5 +1,6 @@
-"""Word vectors: files, queries."""
+"""Word vectors: files in the formats that others read and write, neighbours and analogies, scores, a map."""
 
-from nnkit.vectors.word_vectors import WordVectors
+from nnkit.vectors.evaluation import evaluate_analogies, evaluate_odd_one_out, evaluate_pairs
+from nnkit.vectors.word_vectors import UnknownWord, WordVectors
 
-__all__ = ["WordVectors"]
+__all__ = ["UnknownWord", "WordVectors", "evaluate_analogies", "evaluate_odd_one_out", "evaluate_pairs"]

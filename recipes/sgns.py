@@ -17,7 +17,7 @@ from nnkit.errors import DataError
 from nnkit.training import DataSource, EvalConfig, Recipe, RunConfig, Section, SGDConfig, TrainingConfig
 from nnkit.vectors import WordVectors
 
-SHUFFLED_WORDS = 1_000_000  # blocks are shuffled over so many words of the text, or over all of it
+SHUFFLED_WORDS = 500_000  # blocks are shuffled over so many words of the text, or over all of it
 
 
 class Data(Section):
@@ -82,23 +82,32 @@ class SGNS(Recipe):
     Config = Config
     unit = "words"
     loss_is_sum = True    # a pair's step is lr · gradient, whatever the size of the batch: sums, as word2vec has it
+    shares_tables = True
 
     def __init__(self, config):
         super().__init__(config)
         data = config.data
         self.corpus = load_corpus(data.train, data.min_count, data.max_size, data.errors)
         self.units_per_epoch = self.corpus.raw_tokens     # as gensim counts: rare words, which are left out, too
-        if np.diff(self.corpus.sentences).all():
+        if (np.diff(self.corpus.starts) < 2).all():
             raise DataError(f"{data.train}: no line has two words that are seen {data.min_count} times or more (data.min_count): "
                             "there are no pairs to learn from; put one sentence a line")
         counts = self.corpus.vocabulary.counts
         frequency = counts / counts.sum()
         # word2vec's rule: a word of frequency f is kept with probability sqrt(t / f) + t / f
         t = data.subsample
-        self.keep = np.sqrt(t / frequency) + t / frequency if t else np.ones(len(counts))
+        self.keep = (np.sqrt(t / frequency) + t / frequency if t else np.ones(len(counts))).astype(np.float32)
         self.noise = np.cumsum(counts.astype(np.float64) ** config.model.power)
         self.noise /= self.noise[-1]
+        self.first, self.last = 0, len(self.corpus.ids)   # this worker's part of the text
         self.make_weights()
+
+    def take_part(self, worker, workers):
+        starts = self.corpus.starts
+        shares = np.arange(workers + 1) * len(self.corpus.ids) // workers
+        bounds = starts[np.searchsorted(starts, shares)]  # a part begins and ends where a sentence does
+        self.first, self.last = int(bounds[worker]), int(bounds[worker + 1])
+        self.units_per_epoch *= (self.last - self.first) / len(self.corpus.ids)
 
     def make_weights(self):
         """Rows of weights for every word a block can hold: its pairs to the left and right (0..w), its place (0..L-1)."""
@@ -117,43 +126,51 @@ class SGNS(Recipe):
         words = model.words(batch.centres)                # (blocks, length, dim)
         contexts = model.contexts(batch.columns)          # (blocks, length + 2 · window + shared, dim)
         scores = words @ contexts.mT                      # every dot product of a block at once
-        return losses.binary_cross_entropy_with_logits(scores, batch.labels, weights=batch.weights, reduction="sum")
+        return losses.binary_cross_entropy_with_logits(scores, batch.labels, weights=batch.weights, reduction="sum",
+                                                       deferred=True)
 
     def batches(self, epoch, rng, start=0):
-        for first in range(0, len(self.corpus.ids), SHUFFLED_WORDS):
-            part = slice(first, first + SHUFFLED_WORDS)
-            steps = self.steps(self.corpus.ids[part], self.corpus.sentences[part], rng, start)
-            start = yield from steps
+        for first in range(self.first, self.last, SHUFFLED_WORDS):
+            start = yield from self.steps(first, min(first + SHUFFLED_WORDS, self.last), rng, start)
 
-    def steps(self, ids, sentences, rng, start):
-        """The batches of one part of the text, without the first `start`; returns how many of those are still to skip."""
+    def steps(self, first, last, rng, start):
+        """The batches of one stretch of the text, without the first `start`; returns how many of those are still to skip."""
         w, L, K, B = (self.config.model.window, self.config.training.block_length,
                       self.config.training.shared_negatives, self.config.training.blocks)
-        raw_words = len(ids) * self.units_per_epoch / len(self.corpus.ids)
-        kept = rng.random(len(ids)) < self.keep[ids]     # thin out first: windows then reach over what was removed
-        ids, sentences = ids[kept], sentences[kept]
+        ids = self.corpus.ids[first:last]
+        kept = rng.random(len(ids), dtype=np.float32) < self.keep[ids]  # thin out first: windows reach over what was removed
+        before, after = self.corpus.edges(first, last, kept)
+        ids = ids[kept]
         n_steps = max(1, -(-len(ids) // (B * L)))
-        size = n_steps * B * L                            # nothing is dropped: what is missing is filled with weight 0
-        reach = rng.integers(1, w + 1, size)              # half the window of each word
-        before, after = distances_to_edges(sentences)
-        left, right = np.zeros(size, np.intp), np.zeros(size, np.intp)
-        np.minimum(reach[:len(ids)], before, out=left[:len(ids)])
-        np.minimum(reach[:len(ids)], after, out=right[:len(ids)])
-        row = (left * (w + 1) + right) * L + np.arange(size) % L
-        padded = np.zeros(size + 2 * w, np.intp)
-        padded[w:w + len(ids)] = ids
+        padding = n_steps * B * L - len(ids)              # nothing is dropped: what is missing is filled with weight 0
+        reach = rng.integers(1, w + 1, len(ids), dtype=np.int32)       # half the window of each word
+        left = np.pad(np.minimum(reach, before), (0, padding))
+        right = np.pad(np.minimum(reach, after), (0, padding))
+        row = (left * (w + 1) + right).reshape(-1, L) * L + np.arange(L)
+        near = np.lib.stride_tricks.sliding_window_view(np.pad(ids, (w, w + padding)), L + 2 * w)[::L]
         # blocks from all over: a word repeated in one article would be summed a hundred times in one step
         order = rng.permutation(n_steps * B)
-        negatives = np.searchsorted(self.noise, rng.random((n_steps * B, K)))
+        columns = np.concatenate([near[order], self.draw_negatives(n_steps * B, rng)], axis=1)
+        row = row[order]
+        pairs = (left + right).reshape(-1, L).sum(1)[order].reshape(-1, B).sum(1)
         labels = np.broadcast_to(self.labels, (B, L, L + 2 * w + K))
-        pairs = (left + right).reshape(-1, L).sum(1)
+        raw_words = (last - first) * self.corpus.raw_tokens / len(self.corpus.ids)
         for step in range(start, n_steps):
-            blocks = order[step * B:(step + 1) * B]
-            places = blocks[:, None] * L + np.arange(L + 2 * w)
-            columns = np.concatenate([padded[places], negatives[blocks]], axis=1)
-            weights = np.take(self.weights, row[places[:, :L]], axis=0)
-            yield Batch(columns[:, w:w + L], columns, labels, weights, int(pairs[blocks].sum()), raw_words / n_steps)
+            blocks = slice(step * B, (step + 1) * B)
+            weights = np.take(self.weights, row[blocks], axis=0)
+            yield Batch(columns[blocks, w:w + L], columns[blocks], labels, weights, int(pairs[step]), raw_words / n_steps)
         return max(0, start - n_steps)
+
+    def draw_negatives(self, n_blocks, rng):
+        """(n_blocks, K) ids in proportion to count ** power, a block's K from K equal shares of that distribution.
+
+        Draws in order are found in the table three times as fast; so all of them are drawn in order, dealt out one share
+        after the other, and the blocks shuffled.
+        """
+        K = self.config.training.shared_negatives
+        draws = np.cumsum(rng.standard_exponential(n_blocks * K + 1))  # the n-th is at draws[n] / draws[-1] of [0, 1)
+        ids = np.searchsorted(self.noise, draws[:-1] / draws[-1], side="right").astype(np.int32)
+        return ids.reshape(K, n_blocks).T[rng.permutation(n_blocks)]
 
     def facts(self):
         return {"tokens": self.corpus.raw_tokens, "kept_tokens": len(self.corpus.ids),
@@ -180,12 +197,3 @@ class SGNS(Recipe):
         lines = [f"{word:>12} → {', '.join(near for near, _ in vectors.most_similar(word, 6))}"
                  for word in probes if word in vectors]
         return ["neighbours", *lines, *([f"not in the vocabulary: {', '.join(missing)}"] if missing else [])]
-
-
-def distances_to_edges(sentences):
-    """How many words of its sentence stand before and after each word: two arrays of sentences' length."""
-    n = len(sentences)
-    starts = np.flatnonzero(np.diff(sentences, prepend=-1))
-    lengths = np.diff(starts, append=n)
-    before = np.arange(n) - np.repeat(starts, lengths)
-    return before, np.repeat(lengths, lengths) - 1 - before

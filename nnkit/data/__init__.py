@@ -8,25 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nnkit.data.batching import minibatches
+    from nnkit.data.corpus import Corpus, load_corpus
+    from nnkit.data.phrases import join_phrases, learn_phrases
     from nnkit.data.tables import read_csv, split
     from nnkit.data.text import Sentences, describe, read_lines, read_sentences
-    from nnkit.data.vocabulary import Corpus, Vocabulary, load_corpus
+    from nnkit.data.vocabulary import Vocabulary
 
 _HOME = {
     "minibatches": "batching",
+    "Corpus": "corpus",
+    "load_corpus": "corpus",
+    "join_phrases": "phrases",
+    "learn_phrases": "phrases",
     "read_csv": "tables",
     "split": "tables",
     "Sentences": "text",
     "describe": "text",
     "read_lines": "text",
     "read_sentences": "text",
-    "Corpus": "vocabulary",
     "Vocabulary": "vocabulary",
-    "load_corpus": "vocabulary",
 }
 
-__all__ = ["Corpus", "Sentences", "Vocabulary", "describe", "load_corpus", "minibatches", "read_csv", "read_lines",
-           "read_sentences", "split"]
+__all__ = ["Corpus", "Sentences", "Vocabulary", "describe", "join_phrases", "learn_phrases", "load_corpus", "minibatches",
+           "read_csv", "read_lines", "read_sentences", "split"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,17 +2,19 @@
 
 import io
 import os
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, BinaryIO
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
+from nnkit.data.files import BLOCK, check_errors, decoding, open_binary, reading, text_blocks
 from nnkit.errors import DataError
+
+Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 BUILTIN = "builtin:"
 BUILTINS = ("python-docs",)
-PIECE = 1 << 16  # characters: a corpus that is one line of 100 MB (text8) must not become 17 million strings at once
-BLOCK = 1 << 20  # bytes
+SUFFIXES = (".txt", ".gz", ".bz2")  # the files that are read where a folder is named
+LONGEST_WORD = 1 << 20  # characters; not below BLOCK, or a longer word could hide inside of a block
 
 
 def read_lines(path: str | os.PathLike[str], errors: str = "strict") -> Iterator[str]:
@@ -22,15 +24,17 @@ def read_lines(path: str | os.PathLike[str], errors: str = "strict") -> Iterator
     UTF-8: "strict", "replace" (by U+FFFD) or "ignore". DataError for a file that is missing, a folder, not UTF-8 (with
     line and byte) or damaged. An empty file has no lines.
     """
-    with _open_text(path, errors) as stream:
-        for line in stream:
-            yield line.removesuffix("\n")
+    check_errors(errors)
+    with decoding(path), open_binary(path) as binary:
+        with io.TextIOWrapper(binary, encoding="utf-8-sig", errors=errors, newline=None) as stream:
+            for line in stream:
+                yield line.removesuffix("\n")
 
 
 class Sentences:
     """The sentences of a corpus as lists of words, as often as it is walked: what `read_sentences` returns."""
 
-    def __init__(self, source: str | os.PathLike[str], errors: str = "strict"):
+    def __init__(self, source: Source, errors: str = "strict"):
         self.source = source
         self.errors = errors
 
@@ -44,29 +48,45 @@ class Sentences:
 
     def pieces(self) -> Iterator[tuple[list[str], bool]]:
         """The sentences in pieces that fit in little memory however long a line is, True with the last of each."""
-        if _builtin_name(self.source):
+        for text in self.texts():
+            *ended, begun = text.split("\n")
+            for line in ended:
+                yield line.split(), True
+            if words := begun.split():
+                yield words, False
+
+    def texts(self, watch: Callable[[bytes], object] | None = None) -> Iterator[str]:
+        r"""The text itself, up to 256 kB at a time: no word is cut, a \n ends each sentence and the text of each file.
+
+        `watch` gets the bytes of the files as they lie on the disk.
+        """
+        if builtin_name(self.source):
             from nnkit.data import python_docs
 
             for document in python_docs.load().documents:
-                for sentence in document.sentences:
-                    yield sentence.split(), True
+                yield "\n".join(document.sentences) + "\n"
             return
-        with _open_text(self.source, self.errors, ", or set data.errors: replace") as stream:
-            yield from _split(stream)
+        for file in source_files(self.source):
+            yield from _whole_words(text_blocks(file, self.errors, watch, ", or set data.errors: replace"), file)
 
 
-def read_sentences(source: str | os.PathLike[str], errors: str = "strict") -> Sentences:
+def read_sentences(source: Source, errors: str = "strict") -> Sentences:
     """The sentences of `source` as lists of words: a line of a file each, or those of "builtin:python-docs".
 
-    Words are what stands between white space, unchanged; an empty line is an empty sentence. The result can be walked
-    many times, the file is read anew each time. DataError as in `read_lines`, and for a builtin that does not exist.
+    `source` may also be a list of files, or a folder: its .txt, .gz and .bz2 files in the order of their names. Words
+    are what stands between white space, unchanged; an empty line is an empty sentence. The result can be walked many
+    times, the files are read anew each time, so pipes are refused. DataError as in `read_lines`; for a file that is
+    named twice, a folder without text, a builtin that does not exist; and for a word of more than a million characters.
     """
     return Sentences(source, errors)
 
 
-def describe(source: str | os.PathLike[str]) -> dict[str, Any]:
-    """What tells later which text a run was trained on: SHA-256, and a file's size or the counts of a builtin."""
-    if _builtin_name(source):
+def describe(source: Source) -> dict[str, Any]:
+    """What tells later which text a run was trained on: SHA-256, and a file's size or the counts of a builtin.
+
+    Several files count as one text, in their order: the SHA-256 is what `cat FILES | sha256sum` prints.
+    """
+    if builtin_name(source):
         from nnkit.data import python_docs
 
         docs = python_docs.load()
@@ -75,15 +95,34 @@ def describe(source: str | os.PathLike[str]) -> dict[str, Any]:
 
     digest = hashlib.sha256()
     size = 0
-    with _reading(source), open(source, "rb") as stream:
-        while block := stream.read(BLOCK):
-            digest.update(block)
-            size += len(block)
-    return {"source": os.path.abspath(source), "sha256": digest.hexdigest(), "bytes": size}
+    for file in source_files(source):
+        with reading(file), open(file, "rb") as stream:
+            while block := stream.read(BLOCK):
+                digest.update(block)
+                size += len(block)
+    return described(source, digest.hexdigest(), size)
 
 
-def _builtin_name(source: str | os.PathLike[str]) -> str | None:
-    """The name after `builtin:`, None for a path; DataError where there is no such corpus."""
+def described(source: Source, sha256: str, size: int) -> dict[str, Any]:
+    """The description of files whose bytes have been seen."""
+    if isinstance(source, (str, os.PathLike)):
+        files = {"files": len(source_files(source))} if os.path.isdir(source) else {}
+        return {"source": os.path.abspath(source), **files, "sha256": sha256, "bytes": size}
+    return {"source": [os.path.abspath(item) for item in source], "sha256": sha256, "bytes": size}
+
+
+def source_name(source: Source) -> str:
+    """What an error calls the source."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    if not source:
+        raise DataError("the list of text files is empty; name at least one")
+    more = len(source) - 1
+    return os.fspath(source[0]) + (f" and {more} more" if more else "")
+
+
+def builtin_name(source: Source) -> str | None:
+    """The name after `builtin:`, None for paths; DataError where there is no such corpus."""
     if not isinstance(source, str) or not source.startswith(BUILTIN):
         return None
     name = source.removeprefix(BUILTIN)
@@ -93,85 +132,56 @@ def _builtin_name(source: str | os.PathLike[str]) -> str | None:
     return name
 
 
-def _split(stream: io.TextIOWrapper) -> Iterator[tuple[list[str], bool]]:
-    begun, last = "", True  # `begun`: a word that the end of a piece has cut
-    while piece := stream.readline(PIECE):
-        words = (begun + piece).split()
-        last = piece.endswith("\n")
-        begun = "" if piece[-1].isspace() else words.pop()
-        yield words, last
-    if not last:  # no line end at the end of the file
-        yield [begun] if begun else [], True
+def source_files(source: Source) -> list[str]:
+    """The files of a path, a folder or a list of both. DataError where one cannot be read twice, or is there twice."""
+    source_name(source)  # an empty list is no source
+    files: list[str] = []
+    for item in [source] if isinstance(source, (str, os.PathLike)) else source:
+        name = os.fspath(item)
+        if name.startswith(BUILTIN):
+            raise DataError(f"{name}: a built-in corpus stands alone, not in a list of files")
+        files += _folder_files(name) if os.path.isdir(name) else [name]
+    seen: dict[str, str] = {}
+    for file in files:
+        with reading(file):
+            if not stat.S_ISREG(os.stat(file).st_mode):
+                raise DataError(f"{file}: is a pipe or a device; training reads its text more than once, so save it in a file")
+        place = os.path.realpath(file)
+        if place in seen:
+            other = f", as {seen[place]}" if seen[place] != file else ""
+            raise DataError(f"{file}: is in the list of text files twice{other}; its words would count double")
+        seen[place] = file
+    return files
 
 
-@contextmanager
-def _open_text(path: str | os.PathLike[str], errors: str, another_way: str = "") -> Iterator[io.TextIOWrapper]:
-    if errors not in ("strict", "replace", "ignore"):
-        raise ValueError(f"errors must be 'strict', 'replace' or 'ignore', not {errors!r}")
-    with _reading(path), _open_binary(path) as binary:
-        try:
-            with io.TextIOWrapper(binary, encoding="utf-8-sig", errors=errors, newline=None) as stream:
-                yield stream
-        except UnicodeDecodeError:
-            line, offset, byte = _first_bad_byte(path)
+def _folder_files(folder: str) -> list[str]:
+    with reading(folder):
+        names = sorted(os.listdir(folder))
+    # macOS puts files that begin with a dot beside those it copies
+    names = [name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+    files = [path for path in (os.path.join(folder, name) for name in names) if not os.path.isdir(path)]
+    if not files:
+        raise DataError(f"{folder}: no text in this folder; looked for names that end in {', '.join(SUFFIXES)}")
+    return files
+
+
+def _whole_words(blocks: Iterable[str], file: str) -> Iterator[str]:
+    """The same text, parted at white space only, with a line end at its end."""
+    begun, last = "", "\n"  # the word that the end of a block has cut, and the last character so far
+    line, place = 1, 0  # of `begun`: its line, and the characters that stand before it there
+    for block in filter(None, blocks):
+        text = begun + block
+        if begun and len(text.split(maxsplit=1)[0]) > LONGEST_WORD:
             raise DataError(
-                f"{os.fspath(path)}:{line}: byte {offset} (0x{byte:02x}) is not UTF-8; convert the file{another_way}"
-            ) from None
-
-
-@contextmanager
-def _reading(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what the system and the decompressors say about `path` into one line for the user."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise DataError(f"{os.fspath(path)}: no such file (looked for {os.path.abspath(path)})") from None
-    except IsADirectoryError:
-        raise DataError(f"{os.fspath(path)}: is a folder; name a file") from None
-    except (EOFError, zlib.error) as error:
-        raise DataError(f"{os.fspath(path)}: damaged or cut short ({error}); fetch or compress it again") from None
-    except OSError as error:
-        if error.errno is None:  # gzip and bz2 raise bare OSErrors for data that is not theirs
-            raise DataError(f"{os.fspath(path)}: damaged, or not what its name says ({error})") from None
-        if os.path.isdir(path):  # what Windows says to a folder is "permission denied"
-            raise DataError(f"{os.fspath(path)}: is a folder; name a file") from None
-        raise DataError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from None
-
-
-def _open_binary(path: str | os.PathLike[str]) -> BinaryIO:
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix == ".gz":
-        import gzip
-
-        return gzip.open(path, "rb")  # type: ignore[return-value]
-    if suffix == ".bz2":
-        import bz2
-
-        return bz2.open(path, "rb")  # type: ignore[return-value]
-    return open(path, "rb")
-
-
-def _first_bad_byte(path: str | os.PathLike[str]) -> tuple[int, int, int]:
-    """Line (from 1), offset in the uncompressed text (from 0) and value of the first byte that is not UTF-8."""
-    import codecs
-
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    line, offset, after_return = 1, 0, False
-    with _open_binary(path) as binary:
-        while True:
-            block = binary.read(BLOCK)
-            pending = len(decoder.getstate()[0])  # of a character that the end of a block has cut
-            try:
-                decoder.decode(block, final=not block)
-            except UnicodeDecodeError as error:
-                good = block[: max(error.start - pending, 0)]
-                bad = offset - pending + error.start
-                return line + _line_ends(good, after_return), bad, error.object[error.start]
-            line += _line_ends(block, after_return)
-            after_return = block.endswith(b"\r")
-            offset += len(block)
-
-
-def _line_ends(block: bytes, after_return: bool) -> int:
-    ends = block.count(b"\n") + block.count(b"\r") - block.count(b"\r\n")
-    return ends - 1 if after_return and block.startswith(b"\n") else ends
+                f"{file}:{line}: the word that begins at character {place + 1:,} of this line has more than "
+                f"{LONGEST_WORD:,} characters; words are what stands between white space: is this text?"
+            )
+        last = text[-1]
+        begun = "" if last.isspace() else text.rsplit(maxsplit=1)[-1]
+        text = text[: len(text) - len(begun)]
+        ends = text.count("\n")
+        line += ends
+        place = len(text) - text.rfind("\n") - 1 + (0 if ends else place)
+        yield text
+    if last != "\n":
+        yield begun + "\n"

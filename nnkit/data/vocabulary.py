@@ -1,19 +1,15 @@
-"""From words to numbers: which words a model knows, how often each was seen, and a corpus written in their ids."""
+"""From words to numbers: which words a model knows, and how often each was seen."""
 
 import os
 from array import array
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from nnkit.data.text import describe, read_sentences
 from nnkit.errors import DataError
 
 LONGEST_SENTENCE = 1000  # kept words, as in word2vec.c: what is longer is trained as several sentences
-BLOCK = 1 << 22  # ids
 
 
 class Vocabulary:
@@ -57,28 +53,28 @@ class Vocabulary:
         place of lists of words and for a one-shot iterator, which would be empty when it is encoded.
         """
         seen: Counter[str] = Counter()
-        for words in _checked(sentences):
+        for words in checked(sentences):
             seen.update(words)
         for word in seen:
             if not isinstance(word, str):
                 raise TypeError(f"words are strings; {source} has {word!r}, a {type(word).__name__}")
         words, counts = list(seen), np.fromiter(seen.values(), np.int64, len(seen))
-        order = _kept(counts, min_count, max_size, source)
+        order = kept(counts, min_count, max_size, source)
         return cls([words[i] for i in order], counts[order])
 
     def encode(self, sentences: Iterable[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
-        """The ids of the known words of all sentences, and the number of each one's sentence: both (kept,) int32.
+        """The ids of the known words of all sentences, (kept,) int32, and where each sentence starts in them.
 
-        Unknown words are dropped, a sentence of more than 1,000 known words is cut into several, one without any gets
-        no number. TypeError as in `count`.
+        starts: (sentences + 1,) int64, the last is `kept`. Unknown words are dropped, a sentence of more than 1,000
+        known words is cut into several, one without any is left out. TypeError as in `count`.
         """
-        ids, lengths = array("i"), array("i")
+        ids, ends = array("i"), array("q")
         find = self.index.get
-        for words in _checked(sentences):
-            kept = [i for i in map(find, words) if i is not None]
-            ids.fromlist(kept)
-            lengths.append(len(kept))
-        return np.asarray(ids, dtype=np.int32), _sentence_numbers(np.array(lengths, dtype=np.int64))
+        for words in checked(sentences):
+            ids.fromlist([i for i in map(find, words) if i is not None])
+            ends.append(len(ids))
+        starts = sentence_starts(0, np.array(ends, dtype=np.int64))
+        return np.array(ids, dtype=np.int32), np.append(starts, len(ids))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one `word count` a line, UTF-8. ValueError for a word with a line end in it."""
@@ -112,63 +108,7 @@ class Vocabulary:
         return cls(list(words), list(words.values()))
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """A text in numbers. ids: (kept,) int32; sentences: (kept,) int32, the number of the sentence of each, rising."""
-
-    vocabulary: Vocabulary
-    ids: np.ndarray
-    sentences: np.ndarray
-    raw_tokens: int  # all words read, also those below min_count
-    description: dict[str, Any]  # for run.json, see `nnkit.data.describe`
-
-
-def load_corpus(
-    source: str | os.PathLike[str], min_count: int = 5, max_size: int | None = None, errors: str = "strict"
-) -> Corpus:
-    """Count and encode a text file or a builtin: what `Vocabulary.count` and `encode` give, reading only once.
-
-    Words get provisional ids as they are first seen; when all are counted the ids are replaced in place, so memory is
-    4 bytes a word. DataError as in `read_sentences` and `Vocabulary.count`.
-    """
-    index: defaultdict[str, int] = defaultdict()
-    index.default_factory = index.__len__  # a word not seen before gets the next id, and no Python runs for it
-    provisional, ends = array("i"), array("q")
-    for words, last in read_sentences(source, errors).pieces():
-        provisional.extend(map(index.__getitem__, words))
-        if last:
-            ends.append(len(provisional))
-    ids = np.asarray(provisional, dtype=np.int32)
-
-    counts = np.zeros(len(index), dtype=np.int64)
-    for start in range(0, len(ids), BLOCK):  # bincount copies what it counts to int64
-        counts += np.bincount(ids[start : start + BLOCK], minlength=len(index))
-    order = _kept(counts, min_count, max_size, os.fspath(source))
-    seen = list(index)
-    vocabulary = Vocabulary([seen[i] for i in order], counts[order])
-
-    final = np.full(len(seen), -1, dtype=np.int32)
-    final[order] = np.arange(len(order), dtype=np.int32)
-    kept, lengths = _replace_ids(ids, final, np.asarray(ends, dtype=np.int64))
-    return Corpus(vocabulary, kept, _sentence_numbers(lengths), len(ids), describe(source))
-
-
-def _replace_ids(ids: np.ndarray, final: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """final[ids] without the -1, written over `ids`, and the new length of each sentence; `ends` are the old ends."""
-    kept_ends = np.zeros(len(ends), dtype=np.int64)
-    size = 0
-    for start in range(0, len(ids), BLOCK):
-        block = final[ids[start : start + BLOCK]]
-        known = block >= 0
-        here = slice(*np.searchsorted(ends, [start + 1, start + len(block) + 1]))
-        kept_ends[here] = size + np.cumsum(known)[ends[here] - start - 1]
-        block = block[known]
-        ids[size : size + len(block)] = block  # never beyond what has been read
-        size += len(block)
-    return ids[:size], np.diff(np.maximum.accumulate(kept_ends), prepend=0)
-
-
-def _kept(counts: np.ndarray, min_count: int, max_size: int | None, source: str) -> np.ndarray:
+def kept(counts: np.ndarray, min_count: int, max_size: int | None, source: str) -> np.ndarray:
     """The words to keep, most frequent first; DataError where they are too few to train on."""
     if not len(counts):
         raise DataError(f"{source}: no words in it; an empty file cannot be trained on")
@@ -190,16 +130,18 @@ def _kept(counts: np.ndarray, min_count: int, max_size: int | None, source: str)
     return order
 
 
-def _sentence_numbers(lengths: np.ndarray) -> np.ndarray:
-    """For each word the number of its sentence, when those longer than LONGEST_SENTENCE are cut into pieces."""
-    pieces = -(-lengths // LONGEST_SENTENCE)
-    sizes = np.full(pieces.sum(), LONGEST_SENTENCE)
-    last = np.cumsum(pieces)[lengths > 0] - 1
-    sizes[last] -= (pieces * LONGEST_SENTENCE - lengths)[lengths > 0]
-    return np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+def sentence_starts(first: int, ends: np.ndarray) -> np.ndarray:
+    """The starts of the sentences that end at `ends` (int64), the first of which starts at `first`.
+
+    Empty ones are left out, those longer than LONGEST_SENTENCE are cut into pieces.
+    """
+    begins = np.concatenate([[first], ends[:-1]]).astype(np.int64)[: len(ends)]
+    pieces = -(-(ends - begins) // LONGEST_SENTENCE)
+    piece = np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)  # its number in its sentence
+    return np.repeat(begins, pieces) + piece * LONGEST_SENTENCE
 
 
-def _checked(sentences: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
+def checked(sentences: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
     """The sentences, each a list or tuple of words, or a TypeError that says what was passed instead."""
     if isinstance(sentences, (str, bytes)):
         raise TypeError("expected sentences as lists of words, got one string; pass [text.split()]")

@@ -87,6 +87,7 @@ class Position:
     units: float = 0.0            # words or examples of this epoch so far
     since_log: Mean = field(default_factory=Mean)
     since_evaluation: Mean = field(default_factory=Mean)
+    workers: list[dict[str, Any]] = field(default_factory=list)  # where each of them stands, if there are several
 
 
 class Trainer:
@@ -117,7 +118,7 @@ class Trainer:
                 for batch in recipe.batches(position.epoch, rng, position.step_in_epoch):
                     optimizer.lr = self.schedule(self.progress())
                     loss = recipe.loss(model, batch)    # model → loss
-                    value = self.finite(loss)
+                    value = self.read(loss)
                     optimizer.zero_grad()
                     loss.backward()                     # backward
                     optimizer.step()                    # update
@@ -145,11 +146,12 @@ class Trainer:
         within = min(1.0, self.position.units / self.recipe.units_per_epoch)
         return (self.position.epoch + within) / self.epochs
 
-    def after_step(self, value: float, batch: Any) -> None:
+    def after_step(self, value: float | None, batch: Any) -> None:
         position, every = self.position, self.config
-        total = value if self.recipe.loss_is_sum else value * batch.count
-        position.since_log.add(total, batch.count)
-        position.since_evaluation.add(total, batch.count)
+        if value is not None:
+            total = value if self.recipe.loss_is_sum else value * batch.count
+            position.since_log.add(total, batch.count)
+            position.since_evaluation.add(total, batch.count)
         position.step += 1
         position.step_in_epoch += 1
         position.units += batch.units
@@ -228,8 +230,10 @@ class Trainer:
         shown = given if isinstance(given, str) else " ".join(f"{given!r:.80}".split())
         return UserError(f"{type(self.recipe).__name__}.{name} gave {shown}; expected {expected}")
 
-    def finite(self, loss: Any) -> float:
-        """The loss as a number; Diverged, saying what broke and where the last good state is, if it is not finite."""
+    def read(self, loss: Any) -> float | None:
+        """The loss as a number, at every n-th step (log.loss_every); Diverged, with what is saved, if it is not finite."""
+        if self.position.step % self.config.log.loss_every:
+            return None
         if not isinstance(loss, Tensor) or math.prod(loss.shape) != 1:
             raise self.wrong("loss", loss, "a Tensor of one number")
         value = float(loss)

@@ -25,6 +25,8 @@ class Recipe:
 
     Config: the pydantic class of the config. unit: what speed is counted in, "words" or "examples".
     loss_is_sum: whether `loss` is the sum over a batch's items (as word2vec has it) or their mean.
+    shares_tables: whether several processes may train one model (training.workers): steps touch few rows of large tables, and
+    `take_part` says which part of the data each of them has.
     A batch is any object with `count`, the items its loss is about, and `units`, the words or examples it accounts for
     (their sum over an epoch is `units_per_epoch`).
     """
@@ -32,6 +34,7 @@ class Recipe:
     Config: type[RunConfig]
     unit = "examples"
     loss_is_sum = False
+    shares_tables = False
     units_per_epoch: float
 
     def __init__(self, config: Any):
@@ -44,6 +47,10 @@ class Recipe:
 
     def batches(self, epoch: int, rng: np.random.Generator, start: int = 0) -> Iterator[Any]:
         """The batches of an epoch, from number `start` on; the same ones for the same generator."""
+        raise NotImplementedError
+
+    def take_part(self, worker: int, workers: int) -> None:
+        """Keep one worker's part of the data: `batches` and `units_per_epoch` are then of that. Each item is in one part."""
         raise NotImplementedError
 
     def loss(self, model: Any, batch: Any) -> Tensor:

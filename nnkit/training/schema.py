@@ -21,6 +21,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 LOCATE_PATHS = "locate_paths"
 
 
+FEWEST_LOSSES = 100  # that a mean in metrics.jsonl is taken of where not every loss is computed
+
+
 class Section(BaseModel):
     """Base class of all sections. No key but its fields, no value of another type, no infinity, no change later."""
 
@@ -110,6 +113,16 @@ class LogConfig(Section):
     """How often a line is written to metrics.jsonl."""
 
     every: Interval = Field(default=Interval(100, "step"), description="how often the mean loss is written down")
+    loss_every: int = Field(default=1, ge=1, description="the loss is computed at every n-th step; the gradient needs no loss")
+
+    @field_validator("loss_every")
+    @classmethod
+    def _has_enough(cls, n: int, info: ValidationInfo) -> int:
+        every = info.data.get("every")
+        if n > 1 and every is not None and every.unit == "step" and every.count < FEWEST_LOSSES * n:
+            raise ValueError(f"{n} with log.every: {every} is a mean of {every.count // n} losses; set log.every to "
+                             f"{FEWEST_LOSSES * n} steps at least, or a smaller log.loss_every")
+        return n
 
 
 class EvalConfig(Section):
@@ -129,6 +142,7 @@ class TrainingConfig(Section):
 
     epochs: int = Field(default=5, ge=1, description="passes over the data")
     blas_threads: int | None = Field(default=1, ge=1, description="threads of a matrix product; null: all there are")
+    workers: int = Field(default=1, ge=1, le=256, description="processes that train one model together, for word vectors")
 
 
 class SGDConfig(Section):

@@ -18,19 +18,18 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from nnkit.errors import ConfigError, DataError, UserError
 from nnkit.nn import Module
-from nnkit.optim import SGD, schedules
 from nnkit.training import config as configs
 from nnkit.training.console import Console
 from nnkit.training.files import plain, replacing
 from nnkit.training.loop import Trainer
+from nnkit.training.making import make_optimizer, make_schedule, recipe_file
 from nnkit.training.metrics import MetricsLog, read_metrics, write_history
-from nnkit.training.places import PlacedError, Problem
 from nnkit.training.plots import safe_plot
-from nnkit.training.recipe import Recipe, find_recipe, load_recipe, local_files
+from nnkit.training.recipe import Recipe, load_recipe, local_files
 from nnkit.training.run_directory import RunDirectory
 from nnkit.training.schema import RunConfig
 from nnkit.training.signals import StopRequest
-from nnkit.training.yaml_tree import Node
+from nnkit.training.workers import WorkersTrainer
 
 MAY_CHANGE = ("training.epochs", "log.", "save.", "eval.every")  # on resume: what does not change the past
 
@@ -131,10 +130,11 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
             raise UserError(f"{recipe_class.__name__}.build gave {type(model).__name__}; "
                             "expected a Module with parameters to train")
         console.say(f"model   {model!r}: {sum(sizes):,} parameters")
-        optimizer = SGD(model.parameters(), **settings.optimizer.model_dump(exclude={"type"}))
+        optimizer = make_optimizer(settings, model)
         schedule = make_schedule(settings)
         facts = recipe.facts()
-        trainer = Trainer(recipe, model, optimizer, schedule, settings, run, console, on_log)
+        kind = Trainer if settings.training.workers == 1 else WorkersTrainer
+        trainer = kind(recipe, model, optimizer, schedule, settings, run, console, on_log)
         keep = 0
         if resumed:
             if run.read_run().get("data") != plain(facts):
@@ -179,21 +179,6 @@ def finish(run: RunDirectory, recipe: Recipe, model: Module, trainer: Trainer, c
                 f"{hint or 'picture ' + str(run.path('loss.png'))}")
     if not trainer.is_done():
         console.say(f"resume  nnkit train --resume {shlex.quote(str(run))}")
-
-
-def recipe_file(tree: Node) -> Path:
-    """The file that the config's `recipe` names; the error has its place."""
-    name, place = configs.recipe_of(tree)
-    try:
-        return find_recipe(name, place.folder)
-    except ConfigError as error:
-        raise PlacedError([Problem(place, f"recipe: {error}")]) from None
-
-
-def make_schedule(settings: RunConfig) -> schedules.Schedule:
-    if settings.schedule.type == "linear":
-        return schedules.linear(settings.optimizer.lr, settings.schedule.end)
-    return schedules.constant(settings.optimizer.lr)
 
 
 def environment() -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nnkit.data import describe, read_lines, read_sentences, text
+from nnkit.data import describe, files, read_lines, read_sentences, text
 from nnkit.errors import DataError
 
 
@@ -70,7 +70,7 @@ def test_bad_byte_is_found_wherever_blocks_end(tmp_path_factory, before, after):
     path = write(tmp_path_factory.mktemp("bad") / "a.txt", before.encode() + b"\xff" + after.encode())
     line = len(before.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text, "BLOCK", 3)
+        patch.setattr(files, "BLOCK", 3)
         with pytest.raises(DataError, match=rf"a\.txt:{line}: byte {len(before.encode())} \(0xff\)"):
             list(read_lines(path))
 
@@ -88,10 +88,9 @@ def test_missing_file_says_where_it_was_looked_for(tmp_path, monkeypatch):
     assert str(error.value) == f"none.txt: no such file (looked for {tmp_path / 'none.txt'})"
 
 
-@pytest.mark.parametrize("read", [lambda p: list(read_lines(p)), describe])
-def test_folder_in_place_of_a_file_is_said_to_be_one(tmp_path, read):
+def test_folder_in_place_of_a_file_is_said_to_be_one(tmp_path):
     with pytest.raises(DataError, match="is a folder"):
-        read(tmp_path)
+        list(read_lines(tmp_path))
 
 
 @pytest.mark.parametrize("suffix, compress", [(".gz", gzip.compress), (".bz2", bz2.compress)])
@@ -111,21 +110,42 @@ def test_sentences_can_be_walked_twice(tmp_path):
     assert list(sentences) == list(sentences) == [["a", "b"], ["c"]]
 
 
-@given(st.text(alphabet="ab \n\t", max_size=60), st.integers(1, 8))
-def test_pieces_of_long_lines_join_to_the_lines(tmp_path_factory, content, size):
-    path = write(tmp_path_factory.mktemp("pieces") / "a.txt", content.encode())
+# all that str.split() takes for white space and bytes.split() does not, and what neither does
+ODD = "\u00a0\u0085\u2028\u3000\x1c\x0b\u200b\ufeff"
+
+
+@given(st.text(alphabet="abé€ \n\r\t" + ODD, max_size=60), st.integers(1, 8))
+@example("ab\u00a0c\u2028d\n", 4)
+@example("a\r\n\r\nb", 2)
+def test_blocks_of_text_join_to_the_lines(tmp_path_factory, content, size):
+    path = write(tmp_path_factory.mktemp("blocks") / "a.txt", content.encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text, "PIECE", size)
+        patch.setattr(files, "BLOCK", size)
         assert list(read_sentences(path)) == [line.split() for line in read_lines(path)]
 
 
-def test_one_line_of_many_words_is_read_in_little_memory(tmp_path):
-    path = write(tmp_path / "a.txt", b"some words " * 500_000)
+@pytest.mark.parametrize("compress, suffix", [(bytes, "txt"), (gzip.compress, "gz")])
+def test_one_line_of_many_words_is_read_in_little_memory(tmp_path, compress, suffix):
+    path = write(tmp_path / f"a.{suffix}", compress(b"some words " * 500_000))
     tracemalloc.start()
     words = sum(len(piece) for piece, _ in read_sentences(path).pieces())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert words == 1_000_000 and peak < 4e6
+    assert words == 1_000_000 and peak < 15e6  # the words of half a MB; all of them would be 60 MB
+
+
+@pytest.mark.parametrize(
+    "before, line, character", [("", 1, 1), ("a b\u00e9 c ", 1, 8), ("a b\nthe second line is this\n the third ", 3, 12)]
+)
+def test_word_without_end_is_named_and_never_held_whole(tmp_path, monkeypatch, before, line, character):
+    """A line of 100 MB without white space took time in the square of its length."""
+    monkeypatch.setattr(text, "LONGEST_WORD", 20)
+    monkeypatch.setattr(files, "BLOCK", 16)
+    path = write(tmp_path / "a.txt", before.encode() + b"x" * 21 + b" and more\n")
+    with pytest.raises(DataError, match=rf"a\.txt:{line}: the word .* character {character} of this line .*is this text"):
+        list(read_sentences(path))
+    path.write_bytes(before.encode() + b"x" * 20)
+    assert list(read_sentences(path))[-1][-1] == "x" * 20
 
 
 def test_unknown_builtin_lists_those_that_exist():

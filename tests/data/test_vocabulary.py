@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nnkit.data import Vocabulary, load_corpus, vocabulary
+from nnkit.data import Vocabulary
 from nnkit.errors import DataError
 
 SENTENCES = st.lists(st.lists(st.sampled_from("abcdefg"), max_size=12), max_size=12)
@@ -18,11 +18,17 @@ def test_words_stand_by_count_then_by_first_appearance():
     assert [words.index[w] for w in words.words] == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("min_count", [0, 1])
+def test_min_count_of_zero_or_one_keeps_every_word(min_count):
+    assert Vocabulary.count([["a", "b", "b"]], min_count=min_count).words == ["b", "a"]
+
+
 def test_length_and_membership():
     words = Vocabulary.count([["a", "a", "b", "b", "c"]], min_count=2)
     assert len(words) == 2 and "a" in words and "c" not in words
 
 
+@pytest.mark.case("wordvectors", 25)
 @pytest.mark.parametrize("size", [2, 900])
 def test_max_size_keeps_exactly_the_most_frequent(size):
     sentences = [[f"w{i}"] * (1 + i % 7) for i in range(1000)]
@@ -39,15 +45,6 @@ def test_no_word_frequent_enough_says_what_was_found_and_the_way_out():
         "corpus.txt: 6,000 tokens, 1,500 distinct, the most frequent seen 4 times: "
         "none reaches data.min_count = 5; lower it"
     )
-
-
-@pytest.mark.case("wordvectors", 3)
-@pytest.mark.parametrize("content", ["", "\n \n"])
-def test_text_without_words_is_named(tmp_path, content):
-    path = tmp_path / "empty.txt"
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=r"empty\.txt: no words in it"):
-        load_corpus(path)
 
 
 @pytest.mark.case("wordvectors", 4)
@@ -91,50 +88,25 @@ def test_word_that_is_no_string_is_refused():
         Vocabulary.count([["a", 7]], min_count=1)
 
 
-def test_encoding_drops_unknown_words_and_numbers_sentences():
+def test_encoding_drops_unknown_words_and_says_where_sentences_start():
     words = Vocabulary(["a", "b"], [9, 8])
-    ids, sentences = words.encode([["a", "x", "b"], ["x"], [], ["b"]])
-    assert ids.tolist() == [0, 1, 1] and sentences.tolist() == [0, 0, 1]
-    assert ids.dtype == sentences.dtype == np.int32
+    ids, starts = words.encode([["a", "x", "b"], ["x"], [], ["b"]])
+    assert ids.tolist() == [0, 1, 1] and starts.tolist() == [0, 2, 3]
+    assert ids.dtype == np.int32 and starts.dtype == np.int64
 
 
-def test_encoding_nothing_gives_empty_arrays():
-    ids, sentences = Vocabulary(["a", "b"], [2, 1]).encode([])
-    assert ids.shape == sentences.shape == (0,) and ids.dtype == sentences.dtype == np.int32
+def test_encoding_nothing_gives_no_sentence():
+    ids, starts = Vocabulary(["a", "b"], [2, 1]).encode([])
+    assert ids.shape == (0,) and ids.dtype == np.int32 and starts.tolist() == [0] and starts.dtype == np.int64
 
 
 @pytest.mark.case("wordvectors", 8)
 @pytest.mark.parametrize("length", [999, 1000, 1001, 25_000])
 def test_long_sentence_is_cut_and_no_word_lost(length):
-    ids, sentences = Vocabulary(["a", "b"], [2, 1]).encode([["a", "unknown"] * length, ["b"]])
+    ids, starts = Vocabulary(["a", "b"], [2, 1]).encode([["a", "unknown"] * length, ["b"]])
     assert len(ids) == length + 1
-    sizes = np.bincount(sentences)
+    sizes = np.diff(starts)
     assert sizes.max() <= 1000 and len(sizes) == -(-length // 1000) + 1 and sizes[-1] == 1
-
-
-@given(SENTENCES, st.integers(1, 4), st.integers(2, 5) | st.none(), st.integers(1, 9))
-@example([[], ["a", "b"], [], ["a", "b"], []], 1, None, 1)
-def test_one_pass_equals_counting_and_encoding(tmp_path_factory, sentences, min_count, max_size, block):
-    path = tmp_path_factory.mktemp("corpus") / "a.txt"
-    path.write_text("\n".join(map(" ".join, sentences)), encoding="utf-8", newline="\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vocabulary, "BLOCK", block)
-        patch.setattr(vocabulary, "LONGEST_SENTENCE", 3)
-        try:
-            expected = Vocabulary.count(sentences, min_count, max_size, source=str(path))
-        except DataError as error:
-            with pytest.raises(DataError) as same:
-                load_corpus(path, min_count, max_size)
-            assert str(same.value) == str(error)
-            return
-        ids, numbers = expected.encode(sentences)
-        corpus = load_corpus(path, min_count, max_size)
-    assert corpus.vocabulary.words == expected.words
-    np.testing.assert_array_equal(corpus.vocabulary.counts, expected.counts)
-    np.testing.assert_array_equal(corpus.ids, ids)
-    np.testing.assert_array_equal(corpus.sentences, numbers)
-    assert corpus.ids.dtype == corpus.sentences.dtype == np.int32
-    assert corpus.raw_tokens == sum(map(len, sentences))
 
 
 @given(SENTENCES)
@@ -143,22 +115,6 @@ def test_counts_are_those_of_a_plain_counter(sentences):
     if len(counter) >= 2:
         words = Vocabulary.count(sentences, min_count=1)
         assert dict(zip(words.words, words.counts.tolist(), strict=True)) == dict(counter)
-
-
-@pytest.mark.case("wordvectors", 30)
-def test_two_lines_are_two_sentences(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_bytes(b"a b\nc d")
-    assert load_corpus(path, min_count=1).sentences.tolist() == [0, 0, 1, 1]
-
-
-@pytest.mark.case("wordvectors", 10)
-def test_bad_byte_is_found_while_counting(tmp_path):
-    path = tmp_path / "corpus.txt"
-    path.write_bytes(b"good line\n caf\xe9 latin1\n good\n")
-    with pytest.raises(DataError, match=r"corpus\.txt:2: byte 14"):
-        load_corpus(path, min_count=1)
-    assert "caf\ufffd" in load_corpus(path, min_count=1, errors="replace").vocabulary
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])), unique=True, max_size=8))
@@ -202,18 +158,3 @@ def test_missing_vocabulary_file_is_named(tmp_path):
 def test_words_and_counts_must_fit(words, counts):
     with pytest.raises(ValueError):
         Vocabulary(words, counts)
-
-
-def test_a_million_real_words(shared_data):
-    path = shared_data / "corpora" / "enwiki2015" / "enwiki2015_1M_tokens.txt.gz"
-    corpus = load_corpus(path)
-    assert corpus.raw_tokens == 1_000_000
-    assert corpus.vocabulary.counts.sum() == len(corpus.ids)
-    np.testing.assert_array_equal(np.bincount(corpus.ids), corpus.vocabulary.counts)
-    assert np.bincount(corpus.sentences)[:-1].tolist() == [1000] * (len(corpus.ids) // 1000)
-
-
-def test_builtin_corpus_loads(python_docs_cache):
-    corpus = load_corpus("builtin:python-docs")
-    assert "string" in corpus.vocabulary and "af_unix" in corpus.vocabulary
-    assert corpus.raw_tokens == sum(n for key, n in corpus.description["counts"].items() if not key.startswith("files"))

@@ -144,7 +144,7 @@ def test_a_list_may_become_a_tuple_and_a_whole_number_a_number(load):
     ("sample: 3", "c.yaml:2:1: unknown key 'sample'; did you mean 'data.subsample'?"),
     ("wieght_decay: 3", "c.yaml:2:1: unknown key 'wieght_decay'; did you mean 'optimizer.weight_decay'?"),
     ("every: 3", "c.yaml:2:1: unknown key 'every'; did you mean 'log.every', 'eval.every' or 'save.every'?"),
-    ("threads: 3", "c.yaml:2:1: unknown key 'threads'; known: recipe, name, seed, "),
+    ("cheese: 3", "c.yaml:2:1: unknown key 'cheese'; known: recipe, name, seed, "),
     ("model: {zzz: 3}", "c.yaml:2:9: unknown key 'zzz' in model; known: dim, hidden, layers, negatives"),
     ("schedule: {type: constant, end: 1}",
      "c.yaml:2:28: unknown key 'end' in schedule of type constant; it belongs to type linear"),

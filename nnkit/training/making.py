@@ -1,0 +1,33 @@
+"""From a config to what it names: the recipe's file, the optimizer, the schedule. The trainer and its workers make the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nnkit.errors import ConfigError
+from nnkit.nn import Module
+from nnkit.optim import SGD, Optimizer, schedules
+from nnkit.training import config as configs
+from nnkit.training.places import PlacedError, Problem
+from nnkit.training.recipe import find_recipe
+from nnkit.training.schema import RunConfig
+from nnkit.training.yaml_tree import Node
+
+
+def recipe_file(tree: Node) -> Path:
+    """The file that the config's `recipe` names; the error has its place."""
+    name, place = configs.recipe_of(tree)
+    try:
+        return find_recipe(name, place.folder)
+    except ConfigError as error:
+        raise PlacedError([Problem(place, f"recipe: {error}")]) from None
+
+
+def make_optimizer(settings: RunConfig, model: Module) -> Optimizer:
+    return SGD(model.parameters(), **settings.optimizer.model_dump(exclude={"type"}))
+
+
+def make_schedule(settings: RunConfig) -> schedules.Schedule:
+    if settings.schedule.type == "linear":
+        return schedules.linear(settings.optimizer.lr, settings.schedule.end)
+    return schedules.constant(settings.optimizer.lr)

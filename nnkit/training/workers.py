@@ -1,0 +1,179 @@
+"""training.workers: N. Several processes train one model in shared memory; this is the one that starts and watches them.
+
+They are new processes, not copies of this one, and get nothing but the run's folder: so it works in a notebook and in a script
+without `if __name__ == "__main__"`. Each has its part of the data, and an epoch ends when all have ended it. Logging goes on
+beside them; evaluating and saving wait until every one of them stands still. What they add to one row depends on who comes first,
+so that two runs differ in the last digits; one worker is exact.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import nnkit
+from nnkit.errors import ConfigError, Diverged, UserError
+from nnkit.training.loop import Trainer
+from nnkit.training.metrics import MetricsLog
+from nnkit.training.shared import DIVERGED, PAUSE, RUN, STARTING, STOP, Board, SharedModel
+from nnkit.training.signals import StopRequest
+
+NAP = 0.01  # seconds between two looks at the workers
+PATIENCE = 10.0  # seconds for a worker to end after it was told to
+
+
+class WorkersTrainer(Trainer):
+    """The trainer whose steps other processes do."""
+
+    board: Board
+
+    def train(self, metrics: MetricsLog, stop: StopRequest) -> None:
+        """As `Trainer.train`; UserError with the reason where a worker ends before its time."""
+        self.metrics = metrics
+        self.check_can_share()
+        with self.started() as processes:
+            board = self.board
+            self.clock.start()
+            board.epochs = self.position.epoch + 1
+            board.order = RUN
+            while not self.is_done():
+                self.look_at(processes)
+                self.take_stock()
+                if stop.signal is not None:
+                    self.stand_still(processes)
+                    break
+                if self.is_due("log"):
+                    self.log()
+                if self.is_due("eval") or self.is_due("save"):
+                    self.stand_still(processes)
+                    if self.is_due("eval"):
+                        self.evaluate()
+                    if self.is_due("save"):
+                        self.save()
+                    board.order = RUN
+                self.remember_steps()
+                if (board.epoch == self.position.epoch + 1).all():  # then all of them wait for the next one
+                    self.take_stock()
+                    self.position.epoch += 1
+                    self.position.step_in_epoch, self.position.units = 0, 0.0
+                    self.after_epoch()
+                    board.epochs = self.position.epoch + 1 if not self.is_done() else self.position.epoch
+                loss = f"loss {self.last_loss:.4f} " if self.last_loss == self.last_loss else ""
+                self.console.move_bar(self.units_done(), f"{loss}lr {self.optimizer.lr:.4g}")
+                time.sleep(NAP)
+            self.clock.stop()
+            board.order = STOP
+        self.check_parameters()
+
+    def check_can_share(self) -> None:
+        """ConfigError where this recipe or this optimizer cannot be trained by several processes."""
+        key = f"training.workers: {self.config.training.workers}"
+        if sys.platform == "win32":
+            raise ConfigError(f"{key}: needs Linux or macOS; set training.workers: 1")
+        if not self.recipe.shares_tables:
+            raise ConfigError(f"{key}: {type(self.recipe).__name__} has no tables that processes can share (every step of it "
+                              "changes every parameter); set training.workers: 1")
+        if self.optimizer.state_arrays():
+            raise ConfigError(f"{key}: the optimizer keeps a state for each parameter (momentum), which is not shared; set "
+                              "optimizer.momentum: 0, or training.workers: 1")
+
+    # The processes
+
+    @contextmanager
+    def started(self) -> Any:
+        """The workers, ready to train in the memory that the model is now in. At the end none of them is left."""
+        workers = self.config.training.workers
+        shared = SharedModel.create(self.model, workers, self.run.folder)
+        shared.attach()
+        self.board = board = shared.board
+        board.order, board.epochs = PAUSE, self.position.epoch
+        board.epoch[:] = self.position.epoch
+        for i, at in enumerate(self.position.workers):
+            board.epoch[i], board.step[i], board.steps[i], board.units[i] = at["epoch"], at["step"], at["steps"], at["units"]
+        self._loss, self._count = 0.0, 0.0
+        self._steps = self.position.step
+        self._seen = dict.fromkeys(("log", "eval", "save"), self.position.step)
+        threads = str(self.config.training.blas_threads or os.cpu_count() or 1)
+        environment = os.environ | {name: threads for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")}
+        known = os.environ.get("PYTHONPATH", "")
+        environment["PYTHONPATH"] = str(Path(nnkit.__file__).parents[1]) + (os.pathsep + known if known else "")
+        processes: list[tuple[subprocess.Popen, IO[bytes]]] = []
+        try:
+            for i in range(workers):
+                words: IO[bytes] = tempfile.TemporaryFile()
+                command = [sys.executable, "-m", "nnkit.training.worker",
+                           str(self.run.folder), str(i), str(workers), str(shared.path)]
+                process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
+                processes.append((process, words))
+            while (board.state == STARTING).any():
+                self.look_at(processes)
+                time.sleep(NAP)
+            shared.hide()
+            yield processes
+        finally:
+            shared.hide()
+            board.order = STOP
+            until = time.monotonic() + PATIENCE
+            for process, words in processes:
+                try:
+                    process.wait(max(0.0, until - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+                words.close()
+
+    def look_at(self, processes: list[tuple[subprocess.Popen, IO[bytes]]]) -> None:
+        """Diverged or UserError where a worker ended."""
+        for i, (process, words) in enumerate(processes):
+            if self.board.state[i] == DIVERGED:
+                self.take_stock()
+                raise Diverged(self.diverged(self.position.step, f"the loss of worker {i} is not finite"))
+            code = process.poll()
+            if code is None:
+                continue
+            words.seek(0)
+            said = words.read().decode(errors="replace").strip().splitlines()
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+            last = f": {said[-1]}" if said else ", perhaps for want of memory" if code == -signal.SIGKILL else ""
+            saved = "" if self._saved_at is None else f"; --resume goes on from step {self._saved_at[1]:,}, which was saved"
+            raise UserError(f"worker {i} of {len(processes)} {how}{last}{saved}")
+
+    def stand_still(self, processes: list[tuple[subprocess.Popen, IO[bytes]]]) -> None:
+        """Have every worker end its step and wait; then the position is exact."""
+        self.board.order = PAUSE
+        while (self.board.obeyed != self.board.number).any():
+            self.look_at(processes)
+            time.sleep(NAP / 10)
+        self.take_stock()
+
+    # What they did
+
+    def take_stock(self) -> None:
+        """Bring the position up to what the board says."""
+        board, position = self.board, self.position
+        loss, count = float(board.loss.sum()), float(board.count.sum())
+        position.since_log.add(loss - self._loss, count - self._count)
+        position.since_evaluation.add(loss - self._loss, count - self._count)
+        self._loss, self._count = loss, count
+        position.step = int(board.steps.sum())
+        in_epoch = float(board.units.sum()) - position.epoch * self.recipe.units_per_epoch
+        position.units = min(max(in_epoch, 0.0), self.recipe.units_per_epoch)
+        position.step_in_epoch = int(board.step.sum() + (board.epoch > position.epoch).sum())
+        position.workers = [{"epoch": int(board.epoch[i]), "step": int(board.step[i]), "steps": int(board.steps[i]),
+                             "units": float(board.units[i])} for i in range(len(board.epoch))]
+        self.optimizer.lr = self.schedule(self.progress())
+
+    def is_due(self, what: str) -> bool:
+        """Whether the steps since the last look have passed a multiple of log.every, eval.every or save.every."""
+        every = getattr(self.config, what).every
+        return every.unit == "step" and self.position.step // every.count > self._seen[what] // every.count
+
+    def remember_steps(self) -> None:
+        self._seen = dict.fromkeys(self._seen, self.position.step)

@@ -6,12 +6,13 @@ block with every word near the block and with a few negatives that the block sha
 scores are pairs. No list of pairs is ever made.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 
-from nnkit import losses, nn
+from nnkit import Operation, losses, nn, tensor_op
 from nnkit.data import load_corpus
 from nnkit.errors import DataError
 from nnkit.training import DataSource, EvalConfig, Recipe, RunConfig, Section, SGDConfig, TrainingConfig
@@ -38,6 +39,7 @@ class Model(Section):
 class Training(TrainingConfig):
     blocks: int = Field(16, ge=1, description="blocks in a step, from all over the text")
     block_length: int = Field(32, ge=1, description="words in a block")
+    tile: int = Field(16, ge=1, description="words whose windows are one product; the divisor it shares with block_length")
     shared_negatives: int = Field(32, ge=1, description="random words a block shares, weighted to count as `negatives`")
 
 
@@ -60,20 +62,60 @@ class TwoTables(nn.Module):
     """
 
     def __init__(self, n_words, dim, rng):
-        self.words = nn.Embedding(n_words, dim, rng=rng)
-        self.contexts = nn.Embedding(n_words, dim, rng=rng)
-        self.words.weight = nn.init.uniform((n_words, dim), 0.5 / dim, rng)
-        self.contexts.weight = nn.init.zeros((n_words, dim))
+        self.words = nn.Embedding.from_pretrained(nn.init.uniform((n_words, dim), 0.5 / dim, rng), freeze=False)
+        self.contexts = nn.Embedding.from_pretrained(nn.init.zeros((n_words, dim)), freeze=False)
+
+
+@tensor_op
+class block_scores(Operation):
+    """The dot products of a block's words with the text near them and with the block's negatives.
+
+    words: (B, L, d). columns: (B, L + 2 · window + K, d), the text around the block, then its negatives. Result:
+    (B, L, t + 2 · window + K). A tile is t words; all of them are multiplied with the t + 2 · window columns around the tile,
+    for most of the L + 2 · window are in the window of none of them. Tiles overlap in their columns, whose gradients add up.
+    """
+
+    returns_new = True
+
+    @staticmethod
+    def forward(ctx, words, columns, *, window, tile):
+        B, L, d = words.shape
+        text, near = L + 2 * window, tile + 2 * window
+        block, row, number = columns.strides
+        tiles = words.reshape(B, -1, tile, d)
+        around = np.lib.stride_tricks.as_strided(columns, (B, L // tile, near, d), (block, tile * row, row, number))
+        negatives = columns[:, text:]
+        scores = np.empty((B, L, near + negatives.shape[1]), words.dtype)
+        np.matmul(tiles, around.swapaxes(2, 3), out=scores.reshape(B, -1, tile, scores.shape[2])[..., :near])
+        np.matmul(words, negatives.swapaxes(1, 2), out=scores[..., near:])
+        ctx.extend([words, columns, tiles, around, negatives, text])
+        return scores
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        words, columns, tiles, around, negatives, text = ctx
+        near = around.shape[2]
+        in_tiles, in_block = grad_output.reshape(*tiles.shape[:3], -1)[..., :near], grad_output[..., near:]
+        grad_words = np.matmul(in_block, negatives)
+        grad_words += np.matmul(in_tiles, around).reshape(words.shape)
+        grad_columns = np.empty_like(columns)
+        grad_columns[:, :text] = 0
+        grad_around = np.matmul(in_tiles.swapaxes(2, 3), tiles)
+        for i in range(tiles.shape[1]):
+            start = i * tiles.shape[2]
+            grad_columns[:, start:start + near] += grad_around[:, i]
+        np.matmul(in_block.swapaxes(1, 2), words, out=grad_columns[:, text:])
+        return [grad_words, grad_columns]
 
 
 @dataclass
 class Batch:
-    """B blocks of L words, M = L + 2 · window columns of text and K negatives."""
+    """B blocks of L words, M = L + 2 · window columns of text and K negatives; N = t + 2 · window + K scores a word."""
 
     centres: np.ndarray   # (B, L) ids
     columns: np.ndarray   # (B, M + K) ids: the text around the block, then its negatives
-    labels: np.ndarray    # (B, L, M + K): 1 in the columns of text, 0 in the negatives
-    weights: np.ndarray   # (B, L, M + K): 1 where column is in the word's window, its share of a negative, 0 elsewhere
+    labels: np.ndarray    # (B, L, N): 1 for the columns of text around the word's tile, 0 for the negatives
+    weights: np.ndarray   # (B, L, N): 1 where the column is in the word's window, its share of a negative, 0 elsewhere
     count: int            # pairs of a word and a true context
     units: float          # words of the text that this batch accounts for
 
@@ -100,6 +142,7 @@ class SGNS(Recipe):
         self.noise = np.cumsum(counts.astype(np.float64) ** config.model.power)
         self.noise /= self.noise[-1]
         self.first, self.last = 0, len(self.corpus.ids)   # this worker's part of the text
+        self.tile = math.gcd(config.training.tile, config.training.block_length)
         self.make_weights()
 
     def take_part(self, worker, workers):
@@ -110,14 +153,14 @@ class SGNS(Recipe):
         self.units_per_epoch *= (self.last - self.first) / len(self.corpus.ids)
 
     def make_weights(self):
-        """Rows of weights for every word a block can hold: its pairs to the left and right (0..w), its place (0..L-1)."""
-        w, L, K = self.config.model.window, self.config.training.block_length, self.config.training.shared_negatives
-        left, right, place = np.ogrid[:w + 1, :w + 1, :L]
-        distance = np.arange(L + 2 * w) - (np.arange(L)[:, None] + w)               # (L, M)
+        """Rows of weights for every word a tile can hold: its pairs to the left and right (0..w), its place (0..t-1)."""
+        w, t, K = self.config.model.window, self.tile, self.config.training.shared_negatives
+        left, right, place = np.ogrid[:w + 1, :w + 1, :t]
+        distance = np.arange(t + 2 * w) - (np.arange(t)[:, None] + w)               # (t, t + 2 w)
         band = (distance != 0) & (-left[..., None] <= distance) & (distance <= right[..., None])
-        shares = np.broadcast_to((left + right + 0 * place)[..., None] * (self.config.model.negatives / K), (w + 1, w + 1, L, K))
-        self.weights = np.concatenate([band, shares], axis=-1).astype(np.float32).reshape(-1, L + 2 * w + K)
-        self.labels = np.concatenate([np.ones(L + 2 * w, np.float32), np.zeros(K, np.float32)])
+        shares = np.broadcast_to((left + right + 0 * place)[..., None] * (self.config.model.negatives / K), (w + 1, w + 1, t, K))
+        self.weights = np.concatenate([band, shares], axis=-1).astype(np.float32).reshape(-1, t + 2 * w + K)
+        self.labels = np.concatenate([np.ones(t + 2 * w, np.float32), np.zeros(K, np.float32)])
 
     def build(self, rng):
         return TwoTables(len(self.corpus.vocabulary), self.config.model.dim, rng)
@@ -125,7 +168,7 @@ class SGNS(Recipe):
     def loss(self, model, batch):
         words = model.words(batch.centres)                # (blocks, length, dim)
         contexts = model.contexts(batch.columns)          # (blocks, length + 2 · window + shared, dim)
-        scores = words @ contexts.mT                      # every dot product of a block at once
+        scores = block_scores(words, contexts, window=self.config.model.window, tile=self.tile)
         return losses.binary_cross_entropy_with_logits(scores, batch.labels, weights=batch.weights, reduction="sum",
                                                        deferred=True)
 
@@ -135,8 +178,8 @@ class SGNS(Recipe):
 
     def steps(self, first, last, rng, start):
         """The batches of one stretch of the text, without the first `start`; returns how many of those are still to skip."""
-        w, L, K, B = (self.config.model.window, self.config.training.block_length,
-                      self.config.training.shared_negatives, self.config.training.blocks)
+        w, shape = self.config.model.window, self.config.training
+        B, L, t = shape.blocks, shape.block_length, self.tile
         ids = self.corpus.ids[first:last]
         kept = rng.random(len(ids), dtype=np.float32) < self.keep[ids]  # thin out first: windows reach over what was removed
         before, after = self.corpus.edges(first, last, kept)
@@ -146,14 +189,14 @@ class SGNS(Recipe):
         reach = rng.integers(1, w + 1, len(ids), dtype=np.int32)       # half the window of each word
         left = np.pad(np.minimum(reach, before), (0, padding))
         right = np.pad(np.minimum(reach, after), (0, padding))
-        row = (left * (w + 1) + right).reshape(-1, L) * L + np.arange(L)
+        row = (left * (w + 1) + right).reshape(-1, L) * t + np.arange(L) % t
         near = np.lib.stride_tricks.sliding_window_view(np.pad(ids, (w, w + padding)), L + 2 * w)[::L]
         # blocks from all over: a word repeated in one article would be summed a hundred times in one step
         order = rng.permutation(n_steps * B)
         columns = np.concatenate([near[order], self.draw_negatives(n_steps * B, rng)], axis=1)
         row = row[order]
         pairs = (left + right).reshape(-1, L).sum(1)[order].reshape(-1, B).sum(1)
-        labels = np.broadcast_to(self.labels, (B, L, L + 2 * w + K))
+        labels = np.broadcast_to(self.labels, (B, L, len(self.labels)))
         raw_words = (last - first) * self.corpus.raw_tokens / len(self.corpus.ids)
         for step in range(start, n_steps):
             blocks = slice(step * B, (step + 1) * B)

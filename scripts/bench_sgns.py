@@ -2,15 +2,16 @@
 
 Usage: bench_sgns.py [TEXT] [--seeds 1 2 3] [--workers 2] [--epochs 5] [--peers gensim fast numpy] [--set KEY=VALUE ...]
 
-TEXT: a file, one sentence a line, .txt or .gz; a line of more than 1,000 words is cut, for gensim drops what is behind 10,000.
-Left out: the text that every Python carries, which then is written to a file first. `fast` is nnkit with numba, in the Python that
-runs this; `numpy` is the same without it. NNKIT_GENSIM_PYTHON names a Python that has gensim, where this one has not.
+TEXT: a file, one sentence a line, .txt or .gz; a line of more than 1,000 words is cut, for gensim drops what is behind
+10,000. Left out: the text that every Python carries, which then is written to a file first. `fast` is nnkit with numba, in
+the Python that runs this; `numpy` is the same without it. NNKIT_GENSIM_PYTHON names a Python that has gensim, where this one
+has not.
 
-words/s: of training alone, from a first step to the last, in raw words, rare ones included. Compiling (numba, once on a machine) and
-reading are in the whole process: from the file to saved vectors, with an empty cache. Peak memory is the sum over a tool's processes of
-their proportional share (PSS), where what is mapped from the corpus cache is left out; it is looked at ten times a second.
-Scores where the evaluation files are found ($NNKIT_DATA/eval, or --eval): Spearman on WordSim-353 and SimLex-999, Google analogies
-among the 30,000 most frequent words, with what of each file could be used.
+words/s: of training alone, from a first step to the last, in raw words, rare ones included. Compiling (numba, once on a
+machine) and reading are in the whole process: from the file to saved vectors, with an empty cache. Peak memory is the sum over
+a tool's processes of their proportional share (PSS), where what is mapped from the corpus cache is left out; it is looked at
+ten times a second. Scores where the evaluation files are found ($NNKIT_DATA/eval, or --eval): Spearman on WordSim-353 and
+SimLex-999, Google analogies among the 30,000 most frequent words, with what of each file could be used.
 """
 import argparse
 import gzip
@@ -62,7 +63,8 @@ def main() -> None:
         for seed in a.seeds:
             for peer in a.peers:  # in alternation: a machine that slows down slows all of them
                 out = keep / f"{peer}-{seed}.vec"
-                command = gensim_command(text, out, seed, a) if peer == "gensim" else nnkit_command(text, out, seed, a, Path(folder))
+                command = (gensim_command(text, out, seed, a) if peer == "gensim"
+                           else nnkit_command(text, out, seed, a, Path(folder)))
                 if command is None:
                     print(f"{peer}: not installed, left out")
                     continue
@@ -132,7 +134,7 @@ def run(command: list[str], peer: str, folder: Path, out: Path) -> dict[str, flo
 
 
 def memory(pid: int, without: str) -> float:
-    """MB: the proportional share of a process and its descendants, without what is mapped from the folder `without`. 0 where unknown."""
+    """MB: the proportional share of a process and its descendants, without what is mapped from `without`; 0 where unknown."""
     total = 0.0
     for one in [pid, *descendants(pid)]:
         try:

@@ -18,7 +18,9 @@ def uniform(shape: tuple[int, ...], bound: float, rng: Any = None) -> Tensor:
     """Uniform in -bound..bound."""
     dtype = get_default_dtype()
     values = generator(rng).random(shape, dtype=dtype if dtype in (np.float32, np.float64) else np.float32)
-    return Tensor(((values - 0.5) * (2 * bound)).astype(dtype, copy=False))
+    values -= 0.5  # in place: a table may be large
+    values *= 2 * bound
+    return Tensor(values.astype(dtype, copy=False))
 
 
 def normal(shape: tuple[int, ...], std: float = 1.0, rng: Any = None) -> Tensor:

@@ -49,15 +49,33 @@ class Embedding(Module):
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, sparse: bool = True, *,
                  rng: Any = None):
+        self._describe(num_embeddings, embedding_dim, padding_idx, sparse)
+        self.weight = init.normal((num_embeddings, embedding_dim), rng=rng)
+        if self.padding_idx is not None:
+            self.weight.value[self.padding_idx] = 0
+
+    @classmethod
+    def from_pretrained(cls, weight: Tensor | np.ndarray, freeze: bool = True, padding_idx: int | None = None,
+                        sparse: bool = True) -> "Embedding":
+        """A layer whose table is `weight`, (num_embeddings, embedding_dim) floats, not a copy; freeze: it is not trained.
+
+        ValueError for another number of dimensions or a padding_idx outside the table.
+        """
+        values = weight.value if isinstance(weight, Tensor) else np.asarray(weight)
+        if values.ndim != 2 or values.dtype.kind != "f":
+            raise ValueError(f"Embedding.from_pretrained: expected a table of floats, got shape {values.shape}, {values.dtype}")
+        layer = cls.__new__(cls)
+        layer._describe(values.shape[0], values.shape[1], padding_idx, sparse)
+        layer.weight = Tensor(values, requires_grad=not freeze)
+        return layer
+
+    def _describe(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None, sparse: bool) -> None:
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(f"Embedding: padding_idx {padding_idx} is not one of {num_embeddings} rows")
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         self.sparse = sparse
-        self.weight = init.normal((num_embeddings, embedding_dim), rng=rng)
-        if self.padding_idx is not None:
-            self.weight.value[self.padding_idx] = 0
 
     def forward(self, ids):
         return ops.embedding(self.weight, ids, padding=self.padding_idx, sparse=self.sparse)

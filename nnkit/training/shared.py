@@ -1,8 +1,8 @@
 """Memory that several processes train in: one file that all of them map, with the parameters and a small board for messages.
 
 Its space is reserved before anything is written, so that a full disk is a line at the start and not a crash in the middle. The
-file lies in memory where the system has a place for such files, and its name is taken away as soon as all have opened it: nothing
-is left behind, however a run ends.
+file lies in memory where the system has a place for such files. It has no name, workers inherit it: nothing is left behind,
+however a run ends.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import mmap
 import os
 import tempfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -54,6 +55,11 @@ class Board:
         return int(self._orders[2])
 
     @property
+    def stands_still(self) -> bool:
+        """Whether every worker obeys the last order by standing still. After PAUSE it stays so until the next RUN."""
+        return bool((self.obeyed == self.number).all())
+
+    @property
     def epochs(self) -> int:
         return int(self._orders[1])
 
@@ -63,15 +69,15 @@ class Board:
 
 
 class SharedModel:
-    """The memory of a model's parameters, and the board. `path` is where workers find it until `hide`."""
+    """The memory of a model's parameters, and the board. `file` is what workers inherit."""
 
-    def __init__(self, path: Path, model: Module, workers: int):
-        """Map the file at `path`, which `create` made for a model of these shapes."""
-        self.path = path
-        with open(path, "r+b") as file:
-            memory = np.frombuffer(mmap.mmap(file.fileno(), 0), np.uint8)
+    def __init__(self, file: IO[bytes], model: Module, workers: int):
+        """Map the file, which `create` made for a model of these shapes."""
+        self.file = file
+        memory = np.frombuffer(mmap.mmap(file.fileno(), 0), np.uint8)
         if len(memory) != needed(model, workers):
-            raise UserError(f"{path}: {len(memory)} bytes, the model needs {needed(model, workers)}: a worker built another one")
+            raise UserError(f"the recipe built a model of {needed(model, workers):,} bytes in a worker and of {len(memory):,} in "
+                            "the trainer: `build` may depend on nothing but the config and the data")
         self.board = Board(memory, workers)
         self._tables = []
         at = aligned(Board.size(workers))
@@ -81,26 +87,28 @@ class SharedModel:
 
     @classmethod
     def create(cls, model: Module, workers: int, fallback: Path) -> SharedModel:
-        """Reserve the space in memory, in the folder for temporary files, or in `fallback`; write the parameters into it."""
+        """Reserve the space in memory, in the folder for temporary files, or in `fallback`; write the parameters into it.
+
+        UserError says what each of them answered where none has the room.
+        """
         size, tried = needed(model, workers), []
         for folder in (Path("/dev/shm"), Path(tempfile.gettempdir()), fallback):
             if not folder.is_dir():
                 continue
             try:
-                number, name = tempfile.mkstemp(prefix="nnkit-", dir=folder)
+                file = tempfile.TemporaryFile(dir=folder)
+                try:
+                    reserve(file.fileno(), size)
+                    shared = cls(file, model, workers)
+                except BaseException:
+                    file.close()
+                    raise
             except OSError as error:
                 tried.append(f"{folder} ({error.strerror})")
                 continue
-            try:
-                with open(number, "wb") as file:
-                    reserve(file.fileno(), size)
-                shared = cls(Path(name), model, workers)
-                for p, table in shared._tables:
-                    table[...] = p.value
-                return shared
-            except OSError as error:
-                tried.append(f"{folder} ({error.strerror})")
-                os.unlink(name)
+            for p, table in shared._tables:
+                table[...] = p.value
+            return shared
         raise UserError(f"no room for the {size / 1e6:.0f} MB of parameters that training.workers share: {', '.join(tried)}; "
                         "make room there, or set training.workers: 1")
 
@@ -108,10 +116,6 @@ class SharedModel:
         """From now on the model's parameters are the shared ones."""
         for p, table in self._tables:
             p.value = table
-
-    def hide(self) -> None:
-        """Take away the name: who has mapped it keeps it, and it is gone when the last of them ends."""
-        self.path.unlink(missing_ok=True)
 
 
 def needed(model: Module, workers: int) -> int:

@@ -1,18 +1,16 @@
-"""python -m nnkit.training.worker RUN INDEX WORKERS MEMORY: one of several processes that train one model together.
+"""python -m nnkit.training.worker RUN INDEX WORKERS MEMORY TRAINER: one of several processes that train one model together.
 
-Started by the trainer (workers.py), never by hand. It loads the run's own recipe, takes its part of the data, and runs the loop
-on tables that all of them share, without a lock: two that add to one row at the same moment may lose an addition (Recht et al.,
-2011, "Hogwild"), which word vectors do not notice.
+Started by the trainer (workers.py), never by hand: MEMORY is an open file that it inherits, TRAINER a process id. It loads the
+run's own recipe, takes its part of the data, and runs the loop on tables that all of them share, without a lock: two that add to
+one row at the same moment may lose an addition (Recht et al., 2011, "Hogwild"), which word vectors do not notice.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,14 +35,14 @@ class Stopped(Exception):
 class Worker:
     """The training loop of one process."""
 
-    def __init__(self, recipe: Recipe, model: Module, settings: RunConfig, shared: SharedModel, me: int, workers: int):
+    def __init__(self, recipe: Recipe, model: Module, settings: RunConfig, shared: SharedModel, me: int, workers: int,
+                 trainer: int):
         self.recipe, self.model, self.settings = recipe, model.train(), settings
         self.optimizer = make_optimizer(settings, model)
         self.schedule = make_schedule(settings)
-        self.board, self.me, self.workers = shared.board, me, workers
+        self.board, self.me, self.trainer = shared.board, me, trainer
         self.units_in_all = recipe.units_per_epoch * settings.training.epochs  # of all workers
         recipe.take_part(me, workers)
-        self.parent = os.getppid()
 
     def train(self) -> None:
         """Epoch by epoch, each of them when the board allows it."""
@@ -65,7 +63,7 @@ class Worker:
                 board.units[me] += batch.units
                 board.step[me] += 1
                 board.steps[me] += 1
-                if board.order != RUN:
+                if board.order != RUN or self.is_alone():
                     self.wait(lambda: board.order == RUN)
             board.step[me] = 0
             board.epoch[me] = epoch + 1
@@ -85,20 +83,22 @@ class Worker:
         """Stand still, and say so; Stopped where the trainer stops the training or has ended."""
         board, me = self.board, self.me
         while True:
-            number = board.number
+            number = board.number  # before the order itself, see there
+            if board.order == STOP or self.is_alone():
+                raise Stopped
             if until():
                 return
             board.obeyed[me] = number
             board.state[me] = READY
-            if board.order == STOP or os.getppid() != self.parent:
-                raise Stopped
             time.sleep(NAP)
+
+    def is_alone(self) -> bool:
+        """Whether the trainer has ended without a word, as by kill -9: another process is then the parent."""
+        return os.getppid() != self.trainer
 
 
 def main(argv: list[str]) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):  # a Ctrl-C reaches all processes; the trainer decides what to do
-        signal.signal(number, signal.SIG_IGN)
-    run, me, workers, memory = RunDirectory.open(argv[0]), int(argv[1]), int(argv[2]), Path(argv[3])
+    run, me, workers, memory, trainer = RunDirectory.open(argv[0]), *map(int, argv[1:])
     try:
         tree = configs.read_tree(run.path("config.yaml"), [])
         recipe_class = load_recipe(recipe_file(tree))
@@ -106,9 +106,10 @@ def main(argv: list[str]) -> int:
         with threadpool_limits(settings.training.blas_threads, user_api="blas"), np.errstate(all="ignore"):
             recipe = recipe_class(settings)
             model = recipe.build(np.random.default_rng([settings.seed, 0]))
-            shared = SharedModel(memory, model, workers)
+            with open(memory, "r+b") as file:
+                shared = SharedModel(file, model, workers)
             shared.attach()
-            Worker(recipe, model, settings, shared, me, workers).train()
+            Worker(recipe, model, settings, shared, me, workers, trainer).train()
     except Stopped:
         return 0
     except UserError as error:

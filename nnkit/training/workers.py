@@ -9,16 +9,16 @@ so that two runs differ in the last digits; one worker is exact.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any
 
-import nnkit
 from nnkit.errors import ConfigError, Diverged, UserError
 from nnkit.training.loop import Trainer
 from nnkit.training.metrics import MetricsLog
@@ -28,49 +28,61 @@ from nnkit.training.signals import StopRequest
 NAP = 0.01  # seconds between two looks at the workers
 PATIENCE = 10.0  # seconds for a worker to end after it was told to
 
+Processes = list[tuple[subprocess.Popen, IO[bytes]]]  # with what each of them said
+
 
 class WorkersTrainer(Trainer):
-    """The trainer whose steps other processes do."""
+    """The trainer whose steps other processes do. ConfigError where this recipe or this optimizer does not allow it."""
 
     board: Board
+
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        self.check_can_share()
 
     def train(self, metrics: MetricsLog, stop: StopRequest) -> None:
         """As `Trainer.train`; UserError with the reason where a worker ends before its time."""
         self.metrics = metrics
-        self.check_can_share()
-        with self.started() as processes:
-            board = self.board
-            self.clock.start()
-            board.epochs = self.position.epoch + 1
-            board.order = RUN
-            while not self.is_done():
-                self.look_at(processes)
-                self.take_stock()
-                if stop.signal is not None:
-                    self.stand_still(processes)
-                    break
-                if self.is_due("log"):
-                    self.log()
-                if self.is_due("eval") or self.is_due("save"):
-                    self.stand_still(processes)
-                    if self.is_due("eval"):
-                        self.evaluate()
-                    if self.is_due("save"):
-                        self.save()
-                    board.order = RUN
-                self.remember_steps()
-                if (board.epoch == self.position.epoch + 1).all():  # then all of them wait for the next one
-                    self.take_stock()
-                    self.position.epoch += 1
-                    self.position.step_in_epoch, self.position.units = 0, 0.0
-                    self.after_epoch()
-                    board.epochs = self.position.epoch + 1 if not self.is_done() else self.position.epoch
-                loss = f"loss {self.last_loss:.4f} " if self.last_loss == self.last_loss else ""
-                self.console.move_bar(self.units_done(), f"{loss}lr {self.optimizer.lr:.4g}")
-                time.sleep(NAP)
-            self.clock.stop()
-            board.order = STOP
+        if not self.is_done():  # else only the last files are missing
+            with self.started() as processes:
+                self.clock.start()
+                self.watch(processes, stop)
+                self.clock.stop()
         self.check_parameters()
+
+    def watch(self, processes: Processes, stop: StopRequest) -> None:
+        """Let the workers train to the last epoch, or until `stop` is asked for; then all stand still."""
+        board = self.board
+        board.epochs = self.position.epoch + 1
+        board.order = RUN
+        while True:
+            self.look_at(processes)
+            self.take_stock()
+            if stop.signal is not None:
+                return self.stand_still(processes)
+            still = self.is_due("eval") or self.is_due("save")
+            if still:
+                self.stand_still(processes)
+            if self.is_due("log"):
+                self.log()
+            if self.is_due("eval"):
+                self.evaluate()
+            if self.is_due("save"):
+                self.save()
+            self._seen = self.position.step
+            if still:
+                board.order = RUN
+            if (board.epoch == self.position.epoch + 1).all():  # then all of them wait for the next one
+                self.take_stock()
+                self.position.epoch += 1
+                self.position.step_in_epoch, self.position.units = 0, 0.0
+                self.after_epoch()
+                if self.is_done():
+                    return
+                board.epochs = self.position.epoch + 1
+            loss = f"loss {self.last_loss:.4f} " if self.last_loss == self.last_loss else ""
+            self.console.move_bar(self.units_done(), f"{loss}lr {self.optimizer.lr:.4g}")
+            time.sleep(NAP)
 
     def check_can_share(self) -> None:
         """ConfigError where this recipe or this optimizer cannot be trained by several processes."""
@@ -87,38 +99,29 @@ class WorkersTrainer(Trainer):
     # The processes
 
     @contextmanager
-    def started(self) -> Any:
+    def started(self) -> Iterator[Processes]:
         """The workers, ready to train in the memory that the model is now in. At the end none of them is left."""
-        workers = self.config.training.workers
+        workers, position = self.config.training.workers, self.position
+        if position.step and len(position.workers) != workers:  # each goes on in its own part of the data
+            raise ConfigError(f"training.workers: {workers}: {self.run} was trained with {len(position.workers) or 1}; a resumed "
+                              "run keeps their number")
         shared = SharedModel.create(self.model, workers, self.run.folder)
         shared.attach()
         self.board = board = shared.board
-        board.order, board.epochs = PAUSE, self.position.epoch
-        board.epoch[:] = self.position.epoch
-        for i, at in enumerate(self.position.workers):
+        board.order = PAUSE
+        for i, at in enumerate(position.workers):
             board.epoch[i], board.step[i], board.steps[i], board.units[i] = at["epoch"], at["step"], at["steps"], at["units"]
-        self._loss, self._count = 0.0, 0.0
-        self._steps = self.position.step
-        self._seen = dict.fromkeys(("log", "eval", "save"), self.position.step)
-        threads = str(self.config.training.blas_threads or os.cpu_count() or 1)
-        environment = os.environ | {name: threads for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")}
-        known = os.environ.get("PYTHONPATH", "")
-        environment["PYTHONPATH"] = str(Path(nnkit.__file__).parents[1]) + (os.pathsep + known if known else "")
-        processes: list[tuple[subprocess.Popen, IO[bytes]]] = []
+        self._loss, self._count = 0.0, 0.0  # of the board, as of the last look at it
+        self._seen = position.step
+        processes: Processes = []
         try:
             for i in range(workers):
-                words: IO[bytes] = tempfile.TemporaryFile()
-                command = [sys.executable, "-m", "nnkit.training.worker",
-                           str(self.run.folder), str(i), str(workers), str(shared.path)]
-                process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
-                processes.append((process, words))
+                processes.append(self.start(i, shared))
             while (board.state == STARTING).any():
                 self.look_at(processes)
                 time.sleep(NAP)
-            shared.hide()
             yield processes
         finally:
-            shared.hide()
             board.order = STOP
             until = time.monotonic() + PATIENCE
             for process, words in processes:
@@ -128,27 +131,52 @@ class WorkersTrainer(Trainer):
                     process.kill()
                     process.wait()
                 words.close()
+            shared.file.close()
 
-    def look_at(self, processes: list[tuple[subprocess.Popen, IO[bytes]]]) -> None:
+    def start(self, worker: int, shared: SharedModel) -> tuple[subprocess.Popen, IO[bytes]]:
+        threads = str(self.config.training.blas_threads or os.cpu_count() or 1)
+        environment = os.environ | {name: threads for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")}
+        # it finds the modules that this process finds, and no others
+        environment |= {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), "PYTHONSAFEPATH": "1"}
+        memory = shared.file.fileno()
+        command = [sys.executable, "-m", "nnkit.training.worker", os.path.abspath(self.run), worker,
+                   self.config.training.workers, memory, os.getpid()]
+        words: IO[bytes] = tempfile.TemporaryFile()
+        # A Ctrl-C reaches all processes, and the trainer alone decides what to do. What is blocked here stays blocked in a worker
+        # from its first moment on; this process gets it right after.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            return subprocess.Popen(list(map(str, command)), env=environment, pass_fds=[memory], stdin=subprocess.DEVNULL,
+                                    stdout=words, stderr=words), words
+        except OSError as error:
+            raise UserError(f"worker {worker} cannot be started ({error.strerror}); set a smaller training.workers") from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def look_at(self, processes: Processes) -> None:
         """Diverged or UserError where a worker ended."""
         for i, (process, words) in enumerate(processes):
+            code = process.poll()
             if self.board.state[i] == DIVERGED:
                 self.take_stock()
                 raise Diverged(self.diverged(self.position.step, f"the loss of worker {i} is not finite"))
-            code = process.poll()
             if code is None:
                 continue
             words.seek(0)
-            said = words.read().decode(errors="replace").strip().splitlines()
+            said = words.read().decode(errors="replace").strip()
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-            last = f": {said[-1]}" if said else ", perhaps for want of memory" if code == -signal.SIGKILL else ""
-            saved = "" if self._saved_at is None else f"; --resume goes on from step {self._saved_at[1]:,}, which was saved"
-            raise UserError(f"worker {i} of {len(processes)} {how}{last}{saved}")
+            reason = f": {said.splitlines()[-1]}" if said else ", perhaps for want of memory" if code == -signal.SIGKILL else ""
+            if places := re.findall(r'^ *File "(.*)", line (\d+)', said, re.MULTILINE):
+                own = [place for place in places if place[0].startswith(os.path.abspath(self.run))]  # the recipe's
+                reason += " ({}:{})".format(*(own or places)[-1])
+            saved = (f"--resume {self.run} goes on from step {self._saved_at[1]:,}, which was saved" if self._saved_at is not None
+                     else "nothing was saved before")
+            raise UserError(f"worker {i} of {len(processes)} {how}{reason}; {saved}")
 
-    def stand_still(self, processes: list[tuple[subprocess.Popen, IO[bytes]]]) -> None:
+    def stand_still(self, processes: Processes) -> None:
         """Have every worker end its step and wait; then the position is exact."""
         self.board.order = PAUSE
-        while (self.board.obeyed != self.board.number).any():
+        while not self.board.stands_still:
             self.look_at(processes)
             time.sleep(NAP / 10)
         self.take_stock()
@@ -171,9 +199,6 @@ class WorkersTrainer(Trainer):
         self.optimizer.lr = self.schedule(self.progress())
 
     def is_due(self, what: str) -> bool:
-        """Whether the steps since the last look have passed a multiple of log.every, eval.every or save.every."""
+        """Whether the steps since the last round have passed a multiple of log.every, eval.every or save.every."""
         every = getattr(self.config, what).every
-        return every.unit == "step" and self.position.step // every.count > self._seen[what] // every.count
-
-    def remember_steps(self) -> None:
-        self._seen = dict.fromkeys(self._seen, self.position.step)
+        return every.unit == "step" and self.position.step // every.count > self._seen // every.count

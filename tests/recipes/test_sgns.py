@@ -5,27 +5,30 @@ import collections
 import numpy as np
 import pytest
 
+import nnkit
+from nnkit import Tensor
 from nnkit.errors import DataError
 from nnkit.training.recipe import load_recipe, shipped_folder
 
 Recipe = load_recipe(shipped_folder("recipes") / "sgns.py")
 
 
-def make(path, *, window=3, negatives=5, min_count=1, subsample=0.0, blocks=3, length=8, shared=4, dim=6):
+def make(path, *, window=3, negatives=5, min_count=1, subsample=0.0, blocks=3, length=8, tile=4, shared=4, dim=6):
     return Recipe(Recipe.Config.model_validate({
         "recipe": "sgns", "data": {"train": str(path), "min_count": min_count, "subsample": subsample},
         "model": {"dim": dim, "window": window, "negatives": negatives},
-        "training": {"blocks": blocks, "block_length": length, "shared_negatives": shared}}))
+        "training": {"blocks": blocks, "block_length": length, "tile": tile, "shared_negatives": shared}}))
 
 
 def pairs(recipe, batches):
     """(centre, context) → how often, read off the batches' columns of text where the weight is not zero."""
-    text = recipe.config.training.block_length + 2 * recipe.config.model.window
+    tile = recipe.tile
+    near = tile + 2 * recipe.config.model.window
     found = collections.Counter()
     for batch in batches:
-        for b, i, j in np.argwhere(batch.weights[:, :, :text]):
+        for b, i, j in np.argwhere(batch.weights[:, :, :near]):
             assert batch.weights[b, i, j] == 1
-            found[int(batch.centres[b, i]), int(batch.columns[b, j])] += 1
+            found[int(batch.centres[b, i]), int(batch.columns[b, i // tile * tile + j])] += 1
     return found
 
 
@@ -63,14 +66,14 @@ def test_windows_are_uniform_from_one_to_w_and_pairs_per_word_average_w_plus_one
 
 def test_a_batch_counts_the_pairs_its_weights_hold(corpus_file):
     recipe = make(corpus_file)
-    text = 8 + 2 * 3
+    text = 4 + 2 * 3
     for batch in recipe.batches(0, np.random.default_rng(0)):
         assert batch.count == batch.weights[:, :, :text].sum()
 
 
 def test_negatives_weigh_as_many_as_the_pairs_a_word_really_has(corpus_file):
     recipe = make(corpus_file, negatives=7, shared=4)
-    text = 8 + 2 * 3
+    text = 4 + 2 * 3
     for batch in recipe.batches(0, np.random.default_rng(0)):
         positive, negative = batch.weights[:, :, :text].sum(2), batch.weights[:, :, text:].sum(2)
         np.testing.assert_allclose(negative, 7 * positive, rtol=1e-6)
@@ -139,11 +142,25 @@ def test_the_loss_is_that_of_its_pairs_one_by_one_in_float64(corpus_file):
         table.value[...] = rng.normal(size=table.shape)
     W, C = (t.value.astype(np.float64) for t in (model.words.weight, model.contexts.weight))
     batch = next(recipe.batches(0, np.random.default_rng(0)))
-    text, expected = 8 + 2 * 3, 0.0
+    near, expected = 4 + 2 * 3, 0.0
     for b, i, j in np.argwhere(batch.weights):
-        score = W[batch.centres[b, i]] @ C[batch.columns[b, j]]
-        expected += float(batch.weights[b, i, j]) * np.logaddexp(0, -score if j < text else score)
+        column = i // 4 * 4 + j if j < near else 8 + 2 * 3 + j - near
+        score = W[batch.centres[b, i]] @ C[batch.columns[b, column]]
+        expected += float(batch.weights[b, i, j]) * np.logaddexp(0, -score if j < near else score)
     assert float(recipe.loss(model, batch)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_scores_of_tiles_are_those_of_one_product_and_so_are_their_gradients():
+    block_scores = Recipe.batches.__globals__["block_scores"]
+    rng = np.random.default_rng(0)
+    B, L, w, t, K, d = 2, 8, 3, 4, 5, 6
+    words, columns = (Tensor(rng.normal(size=shape)) for shape in ((B, L, d), (B, L + 2 * w + K, d)))
+    scores = block_scores(words, columns, window=w, tile=t)
+    whole = words.value @ columns.value.swapaxes(1, 2)
+    near = np.arange(L)[:, None] // t * t + np.arange(t + 2 * w)
+    expected = np.concatenate([np.take_along_axis(whole, np.broadcast_to(near, (B, *near.shape)), 2), whole[:, :, L + 2 * w:]], 2)
+    np.testing.assert_allclose(scores.value, expected, rtol=1e-12)
+    nnkit.check_gradients(lambda a, b: block_scores(a, b, window=w, tile=t), words.value, columns.value)
 
 
 @pytest.mark.case("wordvectors", 22)

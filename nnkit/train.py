@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import signal
 import sys
 import threading
@@ -25,11 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", metavar="DIR", help="the run's folder; runs/NAME-001, NAME-002 ... where it is left out")
     parser.add_argument("--force", action="store_true", help="replace the run that --out names")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors and the run's path")
-    given, dashed = parser.parse_known_intermixed_args(argv)  # options may stand anywhere
+    words, foreign = without_foreign_options(sys.argv[1:] if argv is None else argv)
+    given, dashed = parser.parse_known_intermixed_args(words)  # options may stand anywhere
     unknown = [word for word in dashed if not word.startswith("--") or "=" not in word]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    overrides = [*given.overrides, *dashed]
+    overrides = [*given.overrides, *dashed, *foreign]
     if given.resume is not None and given.config is not None:
         overrides.insert(0, given.config)
     elif given.resume is None and given.config is None:
@@ -68,6 +70,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # Python writes once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return run.exit_code
+
+
+def without_foreign_options(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The command line without options such as `-size 200`, which word2vec.c and fastText have, and these as `-size=200`.
+
+    As overrides they are keys that no config has, and are answered with the key that is meant.
+    """
+    rest: list[str] = []
+    foreign: list[str] = []
+    words = list(words)
+    while words:
+        word = words.pop(0)
+        if re.match(r"-[A-Za-z][\w-]+=", word):
+            foreign.append(word)
+        elif re.fullmatch(r"-[A-Za-z][\w-]+", word) and words and not re.match(r"-[A-Za-z]|.*\.ya?ml$|.*=", words[0]):
+            foreign.append(f"{word}={words.pop(0)}")
+        else:
+            rest.append(word)
+    return rest, foreign
 
 
 if __name__ == "__main__":

@@ -10,30 +10,51 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nnkit import Operation, losses, nn, tensor_op
-from nnkit.data import load_corpus
+from nnkit.data import describe, load_corpus
+from nnkit.data.text import source_name
 from nnkit.errors import DataError
-from nnkit.training import DataSource, EvalConfig, Recipe, RunConfig, Section, SGDConfig, TrainingConfig
-from nnkit.vectors import WordVectors
+from nnkit.training import DataPath, DataSources, EvalConfig, Recipe, RunConfig, Section, SGDConfig, TrainingConfig
+from nnkit.vectors import WordVectors, evaluate_odd_one_out
 
 SHUFFLED_WORDS = 500_000  # blocks are shuffled over so many words of the text, or over all of it
 
 
 class Data(Section):
-    train: DataSource = Field("builtin:python-docs", description="text, one sentence a line (.txt, .gz, .bz2), or a builtin")
-    min_count: int = Field(5, ge=1, description="words seen less often are left out")
+    train: DataSources = Field("builtin:python-docs", description="text, one sentence a line: a file (.txt, .gz, .bz2), "
+                               "a list of files, a folder of them, or a builtin")
+    vocabulary: DataPath | None = Field(None, description="a vocab.txt, as a run writes it: its words are learnt; its counts, "
+                                        "not this text's, decide on subsampling and negatives, as in gensim")
+    min_count: int = Field(5, ge=0, description="words seen less often are left out; 0: none are")
     max_size: int | None = Field(None, ge=2, description="keep only so many of the most frequent words")
     subsample: float = Field(1e-3, ge=0, description="words more frequent than this share are thinned out; 0: none are")
     errors: str = Field("strict", pattern="^(strict|replace|ignore)$", description="what to do about bytes that are not UTF-8")
+
+    @field_validator("min_count", "max_size")
+    @classmethod
+    def _counts_here(cls, n, info):
+        default = cls.model_fields[info.field_name].default
+        if n != default and info.data.get("vocabulary") is not None:
+            default = "null" if default is None else default
+            raise ValueError(f"{n} has no effect with data.vocabulary, which says what the words are; "
+                             f"leave it out, or write {default}")
+        return n
 
 
 class Model(Section):
     dim: int = Field(100, ge=1, description="numbers in a vector")
     window: int = Field(5, ge=1, description="how far a context word may be; drawn from 1 to this for every word")
-    negatives: int = Field(5, ge=1, description="random words against every true pair")
+    negatives: int = Field(5, description="random words against every true pair")
     power: float = Field(0.75, ge=0, description="negatives are drawn in proportion to count ** power")
+
+    @field_validator("negatives")
+    @classmethod
+    def _push_apart(cls, n):
+        if n < 1:
+            raise ValueError(f"expected a number of at least 1, got {n}; without negatives nothing would push vectors apart")
+        return n
 
 
 class Training(TrainingConfig):
@@ -45,6 +66,7 @@ class Training(TrainingConfig):
 
 class Evaluation(EvalConfig):
     probes: list[str] | None = Field(None, description="words whose neighbours are shown at the end; null: some frequent ones")
+    odd_one_out: DataPath | None = Field(None, description="sets of five words a line, the last of which does not belong")
 
 
 class Config(RunConfig):
@@ -129,11 +151,12 @@ class SGNS(Recipe):
     def __init__(self, config):
         super().__init__(config)
         data = config.data
-        self.corpus = load_corpus(data.train, data.min_count, data.max_size, data.errors)
+        self.corpus = load_corpus(data.train, data.min_count, data.max_size, data.errors, vocabulary=data.vocabulary,
+                                  progress=self.progress)
         self.units_per_epoch = self.corpus.raw_tokens     # as gensim counts: rare words, which are left out, too
         if (np.diff(self.corpus.starts) < 2).all():
-            raise DataError(f"{data.train}: no line has two words that are seen {data.min_count} times or more (data.min_count): "
-                            "there are no pairs to learn from; put one sentence a line")
+            raise DataError(f"{source_name(data.train)}: no line has two words {self.which_words()}: there are no pairs to learn "
+                            "from; put one sentence a line, or keep more words (data.min_count, data.vocabulary)")
         counts = self.corpus.vocabulary.counts
         frequency = counts / counts.sum()
         # word2vec's rule: a word of frequency f is kept with probability sqrt(t / f) + t / f
@@ -216,13 +239,21 @@ class SGNS(Recipe):
         return ids.reshape(K, n_blocks).T[rng.permutation(n_blocks)]
 
     def facts(self):
-        return {"tokens": self.corpus.raw_tokens, "kept_tokens": len(self.corpus.ids),
+        path = self.config.data.vocabulary
+        given = {} if path is None else {"vocabulary_file": describe(path)}
+        return {**given, "tokens": self.corpus.raw_tokens, "kept_tokens": len(self.corpus.ids),
                 "vocabulary": len(self.corpus.vocabulary), **self.corpus.description}
 
     def summary(self):
-        thinned = 1 - self.keep.clip(max=1) @ self.corpus.vocabulary.counts / len(self.corpus.ids)
-        return (f"{self.config.data.train}   {self.corpus.raw_tokens:,} tokens, {len(self.corpus.vocabulary):,} words seen "
-                f"{self.config.data.min_count} times or more, subsampling leaves out {thinned:.0%}")
+        data, corpus = self.config.data, self.corpus
+        counts = corpus.vocabulary.counts if data.vocabulary is None else corpus.counts  # a given one counted another text
+        thinned = 1 - self.keep.clip(max=1) @ counts / len(corpus.ids)
+        return (f"{source_name(data.train)}   {corpus.raw_tokens:,} tokens, {len(corpus.vocabulary):,} words "
+                f"{self.which_words()}, subsampling leaves out {thinned:.0%}")
+
+    def which_words(self):
+        data = self.config.data
+        return f"seen {data.min_count} times or more" if data.vocabulary is None else f"of {data.vocabulary}"
 
     def vectors(self, model):
         return WordVectors(self.corpus.vocabulary.words, model.words.weight.value)
@@ -239,4 +270,7 @@ class SGNS(Recipe):
             probes = vectors.words[100:600:100] or vectors.words[:5]
         lines = [f"{word:>12} → {', '.join(near for near, _ in vectors.most_similar(word, 6))}"
                  for word in probes if word in vectors]
-        return ["neighbours", *lines, *([f"not in the vocabulary: {', '.join(missing)}"] if missing else [])]
+        lines += [f"not in the vocabulary: {', '.join(missing)}"] if missing else []
+        if self.config.eval.odd_one_out is not None:
+            lines.append(f"score   {evaluate_odd_one_out(vectors, self.config.eval.odd_one_out)}")
+        return ["neighbours", *lines]

@@ -137,7 +137,66 @@ def test_a_byte_that_is_no_utf8_is_named_with_line_and_offset(corpus):
 @pytest.mark.case("trainer", 2)
 @pytest.mark.case("autograd", 42)
 def test_a_misspelt_key_says_what_was_meant(corpus):
-    assert "did you mean 'optimizer.lr'?" in only_line(train(corpus, "learning_rate=0.1"), 2)
+    assert "here it is called optimizer.lr" in only_line(train(corpus, "learning_rate=0.1"), 2)
+    assert "did you mean 'window'?" in only_line(train(corpus, "model.windw=3"), 2)
+
+
+@pytest.mark.parametrize("option, key", [
+    (["-size", "200"], "model.dim"), (["-size=200"], "model.dim"), (["-iter", "5"], "training.epochs"),
+    (["-threads", "2"], "training.workers"),
+    (["-train", "my text.txt"], "data.train"), (["-alpha", "-0.1"], "optimizer.lr"), (["-minCount", "2"], "data.min_count"),
+    (["-output", "vec.bin"], "--out DIR"), (["-binary", "1"], "--to word2vec-binary"),
+    (["-cbow", "0"], "always learnt by skip-gram")])
+def test_an_option_of_word2vec_is_answered_with_the_key_that_is_meant(corpus, option, key):
+    line = only_line(train(corpus, *option), 2)
+    assert line.startswith(f"command line: {'='.join(option)}: unknown key '{option[0].partition('=')[0]}'; ") and key in line
+    assert not (corpus.parent / "runs").exists()
+
+
+def test_an_unknown_option_takes_no_config_away(corpus):
+    result = nnkit("-verbose", CONFIGS / "sgns.yaml", cwd=corpus.parent)
+    assert result.returncode == 2 and "unrecognized arguments: -verbose" in result.stderr
+
+
+def test_a_list_and_a_folder_of_texts_are_one_text(corpus):
+    (corpus.parent / "texts").mkdir()
+    for name in ("texts/a.txt", "texts/b.txt"):
+        (corpus.parent / name).write_bytes(corpus.read_bytes())
+    several = train(corpus, "data.train=[texts/a.txt,texts/b.txt]")
+    folder = train(corpus, "data.train=texts")
+    assert (several.returncode, folder.returncode) == (0, 0), several.stderr + folder.stderr
+    assert f"{corpus.parent / 'texts/a.txt'} and 1 more   1,440 tokens" in several.stderr
+    first, second = ((corpus.parent / f"runs/sgns-00{i}/vectors.vec").read_bytes() for i in (1, 2))
+    assert first == second
+    line = only_line(train(corpus, "data.train=[texts/a.txt,texts/c.txt]"), 1)
+    assert str(corpus.parent / "texts/c.txt") in line
+
+
+@pytest.mark.case("wordvectors", 23)
+def test_the_vocabulary_of_one_run_serves_another_and_a_text_it_hardly_knows_gets_a_notice(corpus):
+    assert train(corpus, "-q").returncode == 0
+    words = (corpus.parent / "runs/sgns-001/vocab.txt").read_bytes()
+    other = corpus.parent / "other.txt"
+    other.write_text("the cat and the bird and the fish and the frog\n" * 60, encoding="utf-8")
+    result = train(corpus, f"data.train={other}", "data.vocabulary=runs/sgns-001/vocab.txt", "data.subsample=0.1")
+    assert result.returncode == 0, result.stderr
+    vocabulary = corpus.parent / "runs/sgns-001/vocab.txt"
+    assert f"{other}   660 tokens, 7 words of {vocabulary}, subsampling leaves out 12%" in result.stderr
+    notices = [line for line in result.stderr.splitlines() if line.startswith("notice  ")]
+    assert notices == [f"notice  {vocabulary} knows only 45% of the 660 tokens of {other}"]
+    run = corpus.parent / "runs/sgns-002"
+    assert notices[0] in (run / "train.log").read_text(encoding="utf-8")
+    assert (run / "vocab.txt").read_bytes() == words and (run / "vectors.vec").read_bytes().startswith(b"7 8\n")
+    assert train(corpus, f"data.train={other}", "-q", "data.vocabulary=runs/sgns-002/vocab.txt").returncode == 0
+
+
+def test_a_vocabulary_that_changed_does_not_go_with_the_run_it_was_for(corpus):
+    words = corpus.parent / "words.txt"
+    words.write_text("the 240\ncat 60\nsat 60\n", encoding="utf-8")
+    assert train(corpus, f"data.vocabulary={words}", "-q").returncode == 0
+    words.write_text("the 240\nsat 60\ncat 60\n", encoding="utf-8")
+    resumed = nnkit("--resume", "sgns-001", "training.epochs=2", cwd=corpus.parent)
+    assert "the data is not what it was" in only_line(resumed, 1)
 
 
 @pytest.mark.case("trainer", 1)
@@ -175,9 +234,10 @@ def test_an_unknown_command_lists_those_there_are(tmp_path):
 def test_sigterm_before_the_first_step_leaves_no_folder_and_puts_the_replaced_run_back(corpus):
     assert train(corpus, "-q", "--out", "mine").returncode == 0
     before = (corpus.parent / "mine/run.json").read_bytes()
-    fifo = corpus.parent / "endless.txt"
-    os.mkfifo(fifo)  # reading it waits
-    words = [CONFIGS / "sgns.yaml", f"data.train={fifo}", "--out", "mine", "--force"]
+    (corpus.parent / "slow.py").write_text("import time\nfrom nnkit.training import Recipe, RunConfig\nclass Slow(Recipe):\n"
+                                           "    Config = RunConfig\n    def __init__(self, config):\n        time.sleep(60)\n")
+    (corpus.parent / "slow.yaml").write_text("recipe: slow.py\n")
+    words = ["slow.yaml", "--out", "mine", "--force"]
     with subprocess.Popen([sys.executable, "-m", "nnkit.train", *words], cwd=corpus.parent, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         while b"data    reading" not in process.stderr.readline():

@@ -4,6 +4,7 @@ from nnkit.training.recipe import Recipe
 from nnkit.training.schema import (
     DataPath,
     DataSource,
+    DataSources,
     EvalConfig,
     RunConfig,
     Section,
@@ -11,4 +12,4 @@ from nnkit.training.schema import (
     TrainingConfig,
 )
 
-__all__ = ["DataPath", "DataSource", "EvalConfig", "Recipe", "RunConfig", "SGDConfig", "Section", "TrainingConfig"]
+__all__ = ["DataPath", "DataSource", "DataSources", "EvalConfig", "Recipe", "RunConfig", "SGDConfig", "Section", "TrainingConfig"]

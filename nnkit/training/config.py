@@ -21,23 +21,12 @@ from pydantic import BaseModel, ValidationError
 from nnkit.errors import ConfigError
 from nnkit.training.places import Place, PlacedError, Problem
 from nnkit.training.schema import LOCATE_PATHS, PublicPath, public_paths, resolve_path, sections_in, tag_of
+from nnkit.training.synonyms import explain, plain
 from nnkit.training.yaml_tree import CORE_RESOLVERS, Node, read_tree, reads_as
 
 __all__ = ["PublicPath", "format_errors", "public_paths", "read_tree", "recipe_of", "to_scalar", "to_yaml", "validate"]
 
 M = TypeVar("M", bound=BaseModel)
-
-# What other programs call it, and what we do; used only where a schema has such a key.
-SYNONYMS = {
-    "learning_rate": "lr", "learningrate": "lr", "eta": "lr", "alpha": "lr", "step_size": "lr", "min_alpha": "end",
-    "optimiser": "optimizer", "optim": "optimizer", "scheduler": "schedule", "lr_scheduler": "schedule",
-    "batchsize": "batch_size", "minibatch_size": "batch_size", "batch": "batch_size", "l2": "weight_decay",
-    "epoch": "epochs", "num_epochs": "epochs", "n_epochs": "epochs", "max_epochs": "epochs", "iter": "epochs",
-    "vector_size": "dim", "size": "dim", "embedding_dim": "dim", "embedding_size": "dim", "dimension": "dim",
-    "negative": "negatives", "sample": "subsample", "ns_exponent": "power", "threads": "workers",
-    "corpus": "train", "corpus_file": "train", "input": "train", "random_seed": "seed", "random_state": "seed",
-    "hidden_dim": "hidden", "hidden_size": "hidden", "evaluation": "eval", "logging": "log", "checkpoint": "save",
-}
 
 EXPECTED = {
     "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
@@ -253,7 +242,11 @@ def _unknown_key(found: _Found, model_class: type[BaseModel]) -> str:
     if kinds and len(found.parent_classes) == 1:
         return (f"{text} of type {tag_of(found.parent_classes[0])}; it belongs to type {' or '.join(kinds)}: "
                 f"leave it out, or on the command line give all of {inside}={{type: ...}}")
-    near = _suggestions(key, inside, here, [p.path for p in all_paths])
+    names = list(dict.fromkeys(name for p in all_paths for name in (*_prefixes(p.path), p.path)))
+    near = _exactly(key, here, names)
+    if not near and (answer := explain(key, names)):
+        return f"{text}; {answer}"
+    near = near or _nearly(key, here, names)
     if is_section and found.node.place.line == 0 and (chain := _chain(found.node)):  # modle.hidden=64: the whole of it
         near = difflib.get_close_matches(_dotted((*found.keys, *chain)), [p.path for p in all_paths], 1) or near
     if near:
@@ -262,21 +255,19 @@ def _unknown_key(found: _Found, model_class: type[BaseModel]) -> str:
     return f"{text}; known: {', '.join(dict.fromkeys(here))}"
 
 
-def _suggestions(key: str, section: str, here: list[str], paths: list[str]) -> list[str]:
-    """Names near `key`: bare in the same section, dotted elsewhere; the surest kind of nearness wins."""
-    names = list(dict.fromkeys(name for path in paths for name in (*_prefixes(path), path)))
-    normal = key.lower().replace("-", "_")
-    spellings = [normal, SYNONYMS.get(normal, normal)]
-    for name in spellings:
-        if name in here:
-            return [name]
-    for name in spellings:
-        if elsewhere := [path for path in names if path.rpartition(".")[2] == name and "[]" not in path]:
-            return elsewhere[:3]
+def _exactly(key: str, here: list[str], names: list[str]) -> list[str]:
+    """Keys that are called `key`, but for its spelling: bare in the same section, dotted elsewhere."""
+    if plain(key) in here:
+        return [plain(key)]
+    return [name for name in names if name.rpartition(".")[2] == plain(key) and "[]" not in name][:3]
+
+
+def _nearly(key: str, here: list[str], names: list[str]) -> list[str]:
+    """A key that is written much like `key`, as in `_exactly`; the same section goes first."""
     if near := _near(key, here):
         return near
-    leaves = {path.rpartition(".")[2]: path for path in reversed(names) if "[]" not in path}
-    return [leaves.get(name, name) for name in difflib.get_close_matches(normal, [*leaves, *names], 1, 0.75)]
+    leaves = {name.rpartition(".")[2]: name for name in reversed(names) if "[]" not in name}
+    return [leaves.get(name, name) for name in difflib.get_close_matches(plain(key), [*leaves, *names], 1, 0.75)]
 
 
 def _prefixes(path: str) -> list[str]:

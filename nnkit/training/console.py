@@ -43,6 +43,17 @@ class Console:
         self._log.writelines(self._early)
         self._early.clear()
 
+    def show_reading(self, done: int, total: int) -> None:
+        """A bar of the bytes that have been read; it goes away with the last of them."""
+        if self._bar is None and done < total:
+            self._bar = tqdm(total=total, desc="reading", unit="B", unit_scale=True, file=sys.stderr, leave=False,
+                             disable=True if self.quiet else None, dynamic_ncols=True)
+        if self._bar is not None:
+            self._bar.update(done - self._bar.n)
+            if done >= total:
+                self._bar.close()
+                self._bar = None
+
     def start_bar(self, total: float, done: float, unit: str) -> None:
         self._bar = tqdm(total=total, initial=done, unit=f" {unit}", unit_scale=True, file=sys.stderr, leave=False,
                          disable=True if self.quiet else None, dynamic_ncols=True, smoothing=0.1)

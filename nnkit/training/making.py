@@ -28,6 +28,9 @@ def make_optimizer(settings: RunConfig, model: Module) -> Optimizer:
 
 
 def make_schedule(settings: RunConfig) -> schedules.Schedule:
-    if settings.schedule.type == "linear":
-        return schedules.linear(settings.optimizer.lr, settings.schedule.end)
-    return schedules.constant(settings.optimizer.lr)
+    lr, schedule = settings.optimizer.lr, settings.schedule
+    if schedule.type == "linear":
+        return schedules.linear(lr, schedule.end)
+    if schedule.type == "cosine":
+        return schedules.cosine(lr, schedule.end)
+    return schedules.constant(lr)

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    Tag,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 # A validation context {LOCATE_PATHS: True} makes every path report its location, as an error of this type.
@@ -102,11 +112,28 @@ def _data_path(text: str, info: ValidationInfo) -> str:
     return _validate_path(text, info, builtin=False)
 
 
+def _listed_path(text: str, info: ValidationInfo) -> str:
+    if text.startswith("builtin:"):
+        raise ValueError(f"{text[:60]!r} stands alone, not in a list; give it as the one value, or paths of files only")
+    return _validate_path(text, info, builtin=False)
+
+
+def _one_or_many(value: Any) -> str:
+    return "many" if isinstance(value, list) else "one"
+
+
 DataSource = Annotated[str, AfterValidator(_data_source)]
 """`builtin:NAME`, or a path; it becomes absolute, from its config file's folder, or an override's current one."""
 
 DataPath = Annotated[str, AfterValidator(_data_path)]
 """A path, as in DataSource, and no builtin."""
+
+DataSources = Annotated[
+    Annotated[DataSource, Tag("one")]
+    | Annotated[list[Annotated[str, AfterValidator(_listed_path)]], Field(min_length=1), Tag("many")],
+    Discriminator(_one_or_many),  # so that a mistake in an item of a list is that item's, and not one of the list, too
+]
+"""A DataSource, or a list of paths, each of which becomes absolute as a DataSource does. A path may be a folder's."""
 
 
 class LogConfig(Section):
@@ -175,7 +202,14 @@ class LinearSchedule(Section):
     end: float = Field(default=1e-4, ge=0, description="learning rate at the end of the training")
 
 
-ScheduleConfig = Annotated[ConstantSchedule | LinearSchedule, Field(discriminator="type")]
+class CosineSchedule(Section):
+    """The learning rate goes to `end` along half a cosine: slowly at first and at last."""
+
+    type: Literal["cosine"] = Field(default="cosine", description="the learning rate goes to `end` along half a cosine")
+    end: float = Field(default=1e-4, ge=0, description="learning rate at the end of the training")
+
+
+ScheduleConfig = Annotated[ConstantSchedule | LinearSchedule | CosineSchedule, Field(discriminator="type")]
 
 
 class RunConfig(Section):

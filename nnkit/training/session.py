@@ -121,6 +121,7 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
         console.open_log(run.path("train.log"))
         console.say(f"nnkit {nnkit_version()}   seed {settings.seed}   run {run}")
         console.say("data    reading")  # the builtin text takes ten seconds the first time, then it is cached
+        recipe_class.progress = console.show_reading
         recipe = recipe_class(settings)
         if summary := recipe.summary():
             console.say(f"data    {summary}")
@@ -133,6 +134,8 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
         optimizer = make_optimizer(settings, model)
         schedule = make_schedule(settings)
         facts = recipe.facts()
+        if notice := facts.get("notice"):
+            console.say(f"notice  {notice}")
         kind = Trainer if settings.training.workers == 1 else WorkersTrainer
         trainer = kind(recipe, model, optimizer, schedule, settings, run, console, on_log)
         keep = 0

@@ -1,7 +1,11 @@
-"""A small training that takes a fraction of a second: the SGNS recipe on a text of its own."""
+"""A small training that takes a fraction of a second: the SGNS recipe on a text of its own; and configs that are only read."""
 
 import numpy as np
 import pytest
+from demo_config import Demo
+
+from nnkit.errors import ConfigError
+from nnkit.training.config import read_tree, validate
 
 CONFIG = """\
 recipe: sgns
@@ -24,3 +28,25 @@ def tiny(tmp_path, monkeypatch):
     path = tmp_path / "tiny.yaml"
     path.write_text(CONFIG.format(corpus="corpus.txt"), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    """load(text, *overrides) validates c.yaml from the folder it is in."""
+    monkeypatch.chdir(tmp_path)
+
+    def loading(text, *overrides):
+        (tmp_path / "c.yaml").write_text("recipe: x\n" + text, encoding="utf-8")
+        return validate(read_tree("c.yaml", overrides), Demo)
+    return loading
+
+
+@pytest.fixture
+def mistakes(load):
+    """mistakes(text, *overrides) is the text of the error; line 1 of c.yaml is `recipe: x`."""
+    def failing(text, *overrides):
+        with pytest.raises(ConfigError) as caught:
+            load(text, *overrides)
+        assert caught.value.exit_code == 2
+        return str(caught.value)
+    return failing

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from nnkit.training import schema
+from nnkit.training.making import make_schedule
 from nnkit.training.schema import (
+    CosineSchedule,
     DataPath,
     DataSource,
+    DataSources,
     Interval,
     LinearSchedule,
     RunConfig,
@@ -60,6 +63,17 @@ def test_nesterov_is_refused_at_its_own_key_where_there_is_no_momentum():
 def test_the_schedule_is_chosen_by_its_type():
     config = RunConfig.model_validate({"recipe": "sgns", "schedule": {"type": "linear", "end": 0}})
     assert config.schedule == LinearSchedule(end=0.0)
+    config = RunConfig.model_validate({"recipe": "sgns", "schedule": {"type": "cosine", "end": 0}})
+    assert config.schedule == CosineSchedule(end=0.0)
+
+
+@pytest.mark.parametrize("kind, at_half", [("constant", 0.5), ("linear", 0.3), ("cosine", 0.3)])
+def test_a_schedule_is_made_of_its_section_and_begins_at_the_optimizers_rate(kind, at_half):
+    end = {} if kind == "constant" else {"end": 0.1}
+    config = RunConfig.model_validate({"recipe": "x", "optimizer": {"lr": 0.5}, "schedule": {"type": kind, **end}})
+    schedule = make_schedule(config)
+    assert (schedule(0), schedule(1)) == (0.5, 0.5 if kind == "constant" else 0.1)
+    assert schedule(0.5) == pytest.approx(at_half) and (schedule(0.1) > 0.48) == (kind != "linear")
 
 
 def test_the_defaults_of_a_run():
@@ -138,6 +152,18 @@ def test_what_names_no_file_is_refused(wrong):
         TypeAdapter(DataSource).validate_python(wrong)
 
 
+def test_several_sources_are_one_text_or_a_list_of_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sources = TypeAdapter(DataSources)
+    assert sources.validate_python("builtin:python-docs") == "builtin:python-docs"
+    assert sources.validate_python("a.txt") == str(tmp_path / "a.txt")
+    assert sources.validate_python(["a.txt", "/b"]) == [str(tmp_path / "a.txt"), os.path.abspath("/b")]
+    assert sources.dump_json(["a", "b"]) == b'["a","b"]'
+    for wrong in ([], ["a.txt", "builtin:python-docs"], ["builtin:python-docs"], ("a.txt",), None, [None], "", [""]):
+        with pytest.raises(ValidationError):
+            sources.validate_python(wrong, strict=True)
+
+
 def test_from_python_a_path_is_relative_to_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert TypeAdapter(DataPath).validate_python("a/../b") == str(tmp_path / "b")
@@ -176,6 +202,6 @@ def test_the_keys_of_a_class_that_contains_itself_end():
 
 @pytest.mark.parametrize("annotation, expected", [
     (Leaf, [Leaf]), (Leaf | None, [Leaf]), (list[Leaf], [Leaf]), (dict[str, Leaf | Branch], [Leaf, Branch]),
-    (int | None, []), (DataSource, [])])
+    (int | None, []), (DataSource, []), (DataSources, [])])
 def test_sections_are_found_inside_any_annotation(annotation, expected):
     assert sections_in(annotation) == expected and all(issubclass(c, BaseModel) for c in expected)

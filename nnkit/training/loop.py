@@ -25,7 +25,7 @@ from nnkit.training.console import Console
 from nnkit.training.metrics import MetricsLog
 from nnkit.training.recipe import Recipe
 from nnkit.training.run_directory import RunDirectory
-from nnkit.training.schema import RunConfig
+from nnkit.training.schema import FEWEST_LOSSES, RunConfig
 from nnkit.training.signals import StopRequest
 
 LINE_EVERY = 30.0  # seconds between lines on the terminal where evaluations are rarer
@@ -197,6 +197,12 @@ class Trainer:
             self.on_log(row)
         if time.monotonic() - self._line_at > LINE_EVERY:
             self.say_row(row)
+
+    def has_a_window(self) -> bool:
+        """Whether the steps since the last line make one of their own: a mean of three losses would be a jump in the curve."""
+        log, step = self.config.log, self.position.step
+        few = log.loss_every > 1 and log.every.unit == "step" and step % log.every.count < FEWEST_LOSSES * log.loss_every
+        return bool(self.position.since_log.count) and not (few and step > log.every.count)
 
     def evaluate(self) -> None:
         """Measure on held-out data with dropout off and without a graph."""

@@ -167,7 +167,7 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
 def finish(run: RunDirectory, recipe: Recipe, model: Module, trainer: Trainer, console: Console) -> None:
     """Save, export, draw, and say what came out; after a signal, too."""
     trainer.save()
-    if trainer.is_done() and trainer.position.since_log.count:
+    if trainer.is_done() and trainer.has_a_window():
         trainer.log()  # after saving: where the training goes on, these steps are part of a longer window
     model.eval()
     recipe.export(model, run.path)

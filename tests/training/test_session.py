@@ -300,3 +300,13 @@ def test_a_checkpoint_is_read_by_numpy_alone_without_pickle_and_says_format_and_
                "f['model/words.weight'].shape[1])")
     result = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["1", "8", "8"]
+
+
+def test_the_last_steps_are_no_line_of_their_own_where_they_have_few_losses(tiny, tmp_path):
+    """The curve ended in a jump: three losses of the last 29 steps."""
+    plain = nnkit.fit(tiny, ["log.every=100 steps"], out=tmp_path / "plain", quiet=True)
+    steps = plain.metrics[-1]["step"]
+    assert steps % 100 and plain.metrics[-1]["event"] == "train"
+    sparse = nnkit.fit(tiny, ["log.every=200 steps", "log.loss_every=2", "training.epochs=21"], out=tmp_path / "sparse", quiet=True)
+    lines = [row["step"] for row in sparse.metrics if row["event"] == "train"]
+    assert sparse.metrics[-1]["step"] % 200 and lines and all(step % 200 == 0 for step in lines)

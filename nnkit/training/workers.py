@@ -149,6 +149,7 @@ class WorkersTrainer(Trainer):
             return subprocess.Popen(list(map(str, command)), env=environment, pass_fds=[memory], stdin=subprocess.DEVNULL,
                                     stdout=words, stderr=words), words
         except OSError as error:
+            words.close()
             raise UserError(f"worker {worker} cannot be started ({error.strerror}); set a smaller training.workers") from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -307,6 +307,7 @@ def test_the_last_steps_are_no_line_of_their_own_where_they_have_few_losses(tiny
     plain = nnkit.fit(tiny, ["log.every=100 steps"], out=tmp_path / "plain", quiet=True)
     steps = plain.metrics[-1]["step"]
     assert steps % 100 and plain.metrics[-1]["event"] == "train"
-    sparse = nnkit.fit(tiny, ["log.every=200 steps", "log.loss_every=2", "training.epochs=21"], out=tmp_path / "sparse", quiet=True)
+    rare = ["log.every=200 steps", "log.loss_every=2", "training.epochs=21"]
+    sparse = nnkit.fit(tiny, rare, out=tmp_path / "sparse", quiet=True)
     lines = [row["step"] for row in sparse.metrics if row["event"] == "train"]
     assert sparse.metrics[-1]["step"] % 200 and lines and all(step % 200 == 0 for step in lines)

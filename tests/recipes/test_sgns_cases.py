@@ -146,7 +146,7 @@ def test_one_two_and_four_workers_end_with_the_same_loss(config, tmp_path):
     logged, final = [], []
     for workers in (1, 2, 4):
         run = quietly(config, f"training.workers={workers}", "data.subsample=1e-3", "model={dim: 16}", "training.epochs=4",
-                      "training.blocks=16", "training.block_length=32", "training.shared_negatives=32")
+                      "training.blocks=4", "training.block_length=32", "training.shared_negatives=32")
         logged.append([row["train_loss"] for row in run.metrics if row["event"] == "eval"][-1])
         batches = list(run.recipe.batches(0, np.random.default_rng(7)))  # of the trainer's recipe, which has the whole text
         final.append(sum(float(run.recipe.loss(run.model, batch)) for batch in batches) / sum(batch.count for batch in batches))
@@ -223,7 +223,8 @@ checkpoints.write_npz = killed
 def test_a_killed_run_goes_on_to_the_bytes_of_an_unbroken_one(config, kill, every):
     unbroken = quietly(config, f"save.every={every}")
     program = kill + "import nnkit.train; nnkit.train.main(sys.argv[1:])"
-    result = subprocess.run([sys.executable, "-c", program, "small.yaml", f"save.every={every}"], capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-c", program, "small.yaml", f"save.every={every}"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert result.returncode == -signal.SIGKILL, result.stderr
     position = load_checkpoint("runs/small-002/checkpoints/last.npz")[1]["position"]
     assert position["epoch"] == 2 and bool(position["step_in_epoch"]) == (every == "7 steps")

@@ -17,7 +17,7 @@ from nnkit.data import describe, load_corpus
 from nnkit.data.text import source_name
 from nnkit.errors import DataError
 from nnkit.training import DataPath, DataSources, EvalConfig, Recipe, RunConfig, Section, SGDConfig, TrainingConfig
-from nnkit.vectors import WordVectors, evaluate_odd_one_out
+from nnkit.vectors import WordVectors, evaluate_odd_one_out, read_sections
 
 SHUFFLED_WORDS = 500_000  # blocks are shuffled over so many words of the text, or over all of it
 
@@ -150,6 +150,8 @@ class SGNS(Recipe):
 
     def __init__(self, config):
         super().__init__(config)
+        if config.eval.odd_one_out is not None:           # a mistake in it is to be found now, not after hours of training
+            read_sections(config.eval.odd_one_out, 5)
         data = config.data
         self.corpus = load_corpus(data.train, data.min_count, data.max_size, data.errors, vocabulary=data.vocabulary,
                                   progress=self.progress)

@@ -1,5 +1,6 @@
 """What all tests share: the folder of real data beside the project, and a cache that is never the user's own."""
 
+import gc
 import hashlib
 import os
 from pathlib import Path
@@ -32,3 +33,12 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}; set NNKIT_DATA")
     return folder
+
+
+@pytest.fixture
+def no_collector():
+    """Without the cycle collector, so that what is left behind is seen."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

@@ -51,14 +51,6 @@ def training(recorded):
     return model, step
 
 
-@pytest.fixture
-def no_collector():
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
 @pytest.mark.case("autograd", 37)
 @pytest.mark.case("autograd", 38)
 @pytest.mark.parametrize("recorded", [False, True], ids=["dynamic", "recorded"])

@@ -126,12 +126,12 @@ def forward_lines(listing: Listing, k: int, names: dict[str, Any]) -> list[str]:
     step = listing.steps[k]
     operation, v, inputs = step.operation, f"v{step.result}", [f"v{slot}" for slot in step.reads]
     names |= {f"op{k}": operation, f"c{k}": step.ctx, f"dtype{k}": step.dtype, f"forward{k}": operation.forward}
-    names |= {f"{name}{k}": value for name, value in step.attributes.items()}
+    names |= {f"{name}_{k}": value for name, value in step.attributes.items()}  # _: an attribute may be called v or op
     keeps = hasattr(operation, "forward_into") and step.nbytes[-1] >= LARGE
     if keeps:
         names[f"forward{k}"] = operation.forward_into
         inputs.insert(0, f"c{k}.again(-1)")
-    call = ", ".join([f"c{k}", *inputs, *(f"{name}={name}{k}" for name in step.attributes)])
+    call = ", ".join([f"c{k}", *inputs, *(f"{name}={name}_{k}" for name in step.attributes)])
     lines = [f"{v} = forward{k}({call})  # {operation.__name__}"]
     if keeps:
         lines.append(f"c{k}.buffers[-1] = {v}")

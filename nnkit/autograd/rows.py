@@ -86,8 +86,8 @@ def scatter_add_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray, *,
                      scale: float = 1.0) -> None:
     """table[rows[i]] += scale * values[i] for every i, repeats included, in place; values[index[i]] where there is an index.
 
-    table: (V, ...), rows: (n,) in 0..V-1 (not checked), values: (n, ...), or with index (n,): (m, ...). The same bits with
-    nnkit[fast], which compiles it.
+    table: (V, ...) floats, rows: (n,) in 0..V-1, values: (n, ...), or with index (n,): (m, ...). The same bits with nnkit[fast],
+    which compiles it. IndexError for a row behind the table.
     """
     rows = np.asarray(rows, np.intp)  # uint64 times an int would be a float
     width = math.prod(table.shape[1:])
@@ -95,6 +95,9 @@ def scatter_add_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray, *,
     if not table.flags.c_contiguous or width == 0:
         compiled = None
     if compiled is not None:
+        check_range(rows, len(table), "rows")  # NumPy looks by itself, machine code would write behind the table
+        if index is not None:
+            check_range(index, len(values), "index")
         flat, values = table.reshape(-1, width), np.ascontiguousarray(values, table.dtype).reshape(-1, width)
         if index is None:
             compiled.add_rows(flat, rows, values, table.dtype.type(scale))
@@ -118,11 +121,16 @@ def scatter_add_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray, *,
     np.add.at(table.reshape(-1), places, values.reshape(-1))
 
 
+def check_range(places: np.ndarray, size: int, what: str) -> None:
+    if len(places) and not -size <= places.min() <= places.max() < size:
+        raise IndexError(f"scatter_add_rows: {what} from {places.min()} to {places.max()}, there are {size}")
+
+
 @functools.cache
 def compiled_rows() -> Any:
-    """The module nnkit.autograd.compiled, or None where numba is not installed."""
+    """The module nnkit.autograd.compiled, or None where numba is not installed, or finds no place for what it compiles."""
     try:
         from nnkit.autograd import compiled
-    except ImportError:
+    except (ImportError, RuntimeError):
         return None
     return compiled

@@ -17,7 +17,7 @@ from typing import IO
 
 import numpy as np
 
-from nnkit.data.text import Sentences, read_sentences
+from nnkit.data.text import InPieces, Sentences, read_sentences
 from nnkit.data.vocabulary import checked
 from nnkit.errors import DataError, UserError
 
@@ -69,7 +69,7 @@ def join_phrases(
     return JoinedSentences(sentences, phrases, separator)
 
 
-class JoinedSentences:
+class JoinedSentences(InPieces):
     """What `join_phrases` returns: an iterable of lists of words."""
 
     def __init__(self, sentences: Iterable[Sequence[str]], phrases: Collection[Pair], separator: str):
@@ -78,14 +78,6 @@ class JoinedSentences:
         self.sentences = sentences
         self.phrases = phrases
         self.separator = separator
-
-    def __iter__(self) -> Iterator[list[str]]:
-        sentence: list[str] = []
-        for words, last in self.pieces():
-            sentence.extend(words)
-            if last:
-                yield sentence
-                sentence = []
 
     def pieces(self) -> Iterator[tuple[list[str], bool]]:
         """As `Sentences.pieces`: what fits in little memory however long a sentence is, True with the last of each."""

@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -31,12 +32,12 @@ def read_lines(path: str | os.PathLike[str], errors: str = "strict") -> Iterator
                 yield line.removesuffix("\n")
 
 
-class Sentences:
-    """The sentences of a corpus as lists of words, as often as it is walked: what `read_sentences` returns."""
+class InPieces(ABC):
+    """Sentences that a subclass gives in pieces."""
 
-    def __init__(self, source: Source, errors: str = "strict"):
-        self.source = source
-        self.errors = errors
+    @abstractmethod
+    def pieces(self) -> Iterator[tuple[list[str], bool]]:
+        """Words, and whether the sentence ends with them."""
 
     def __iter__(self) -> Iterator[list[str]]:
         sentence: list[str] = []
@@ -45,6 +46,14 @@ class Sentences:
             if last:
                 yield sentence
                 sentence = []
+
+
+class Sentences(InPieces):
+    """The sentences of a corpus as lists of words, as often as it is walked: what `read_sentences` returns."""
+
+    def __init__(self, source: Source, errors: str = "strict"):
+        self.source = source
+        self.errors = errors
 
     def pieces(self) -> Iterator[tuple[list[str], bool]]:
         """The sentences in pieces that fit in little memory however long a line is, True with the last of each."""

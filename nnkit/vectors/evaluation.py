@@ -75,6 +75,8 @@ class OddOneOutScores(Section):
         return math.sqrt(self.chance * (1 - self.chance) / self.used) if self.used else math.nan
 
     def __str__(self) -> str:
+        if not self.used:
+            return f"{self.name}: none of its {self.total} sets has all its words in the vocabulary"
         return (f"{self.name}: accuracy {self.accuracy:.4f} ({self.right} right of {self.used} used of {self.total} sets; "
                 f"by chance {self.chance:.4f} ± {self.chance_error:.4f})")
 

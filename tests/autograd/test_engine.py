@@ -335,14 +335,6 @@ def test_depth_is_limited_by_memory_alone():
     del y
 
 
-@pytest.fixture
-def no_collector():
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
 @pytest.mark.case("autograd", 38)
 @pytest.mark.parametrize("with_backward", [False, True])
 def test_a_graph_is_freed_by_reference_counting(no_collector, with_backward):

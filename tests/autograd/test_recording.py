@@ -284,3 +284,23 @@ def test_numpys_questions_about_a_shape_may_be_asked_while_recording():
     w = Tensor(np.ones((2, 3)))
     step = nnkit.record(lambda x: ops.sum(w * x) / (np.size(x) * np.ndim(x) * np.shape(x)[0]))
     assert float(step(np.ones((2, 3)))) == 6 / 24
+
+
+def test_attributes_may_have_any_name():
+    """One called v, t or dtype stood for something else in the program that was written."""
+    @nnkit.tensor_op
+    class scaled(nnkit.Operation):
+        @staticmethod
+        def forward(ctx, x, *, v, t, c, g, op, dtype, forward, backward):
+            ctx.append(v)
+            return x * v
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            return [grad_output * ctx[0]]
+
+    names = {name: 3.0 for name in ("v", "t", "c", "g", "op", "dtype", "forward", "backward")}
+    w = Tensor(np.ones(2))
+    step = nnkit.record(lambda x: ops.sum(scaled(scaled(w * x, **names), **names)))
+    assert [float(step(np.ones(2))) for _ in range(2)] == [18, 18]
+    np.testing.assert_array_equal(w.grad, [18, 18])

@@ -218,3 +218,12 @@ def test_compiled_rows_have_the_bits_of_numpys(monkeypatch, dtype, width, with_i
         exact[row] -= 0.3 * values[i if index is None else index[i]].astype(np.float64)
     tolerance = 1e-4 if dtype == np.float32 else 1e-12
     np.testing.assert_allclose(tables[0], exact, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("index", [None, np.zeros(100, int)])
+def test_a_row_behind_the_table_is_an_error_compiled_or_not(index):
+    """Compiled code wrote behind the table."""
+    table, rows = np.zeros((3, 100), np.float32), np.full(100, 3)
+    with pytest.raises(IndexError):
+        scatter_add_rows(table, rows, np.ones((100, 100), np.float32), index=index)
+    assert not table.any()

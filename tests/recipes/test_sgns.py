@@ -218,3 +218,11 @@ def test_words_per_second_count_the_rare_words_that_are_left_out(corpus_file):
     assert recipe.units_per_epoch == recipe.corpus.raw_tokens > len(recipe.corpus.ids)
     total = sum(b.units for b in recipe.batches(0, np.random.default_rng(0)))
     assert total == pytest.approx(recipe.corpus.raw_tokens)
+
+
+def test_a_mistake_in_the_file_of_sets_is_found_before_training(corpus_file, tmp_path):
+    sets = tmp_path / "sets.txt"
+    sets.write_text("one two three\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"sets\.txt:1: expected 5 words, found 3"):
+        Recipe(Recipe.Config.model_validate({"recipe": "sgns", "data": {"train": str(corpus_file)},
+                                             "eval": {"odd_one_out": str(sets)}}))

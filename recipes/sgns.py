@@ -15,11 +15,14 @@ from pydantic import Field, field_validator
 from nnkit import Operation, losses, nn, tensor_op
 from nnkit.data import describe, load_corpus
 from nnkit.data.text import source_name
+from nnkit.data.windows import Windows
 from nnkit.errors import DataError
+from nnkit.optim import RepeatedRows, repeated_rows
 from nnkit.training import DataPath, DataSources, EvalConfig, Recipe, RunConfig, Section, SGDConfig, TrainingConfig
 from nnkit.vectors import WordVectors, evaluate_odd_one_out, read_sections
 
-SHUFFLED_WORDS = 500_000  # blocks are shuffled over so many words of the text, or over all of it
+MANY = 0.2          # learning rate times look-ups of a word in a step; where that is more, what a step moves is bounded
+LONGEST_MOVE = 4.0  # of a score, then, by the move of one vector
 
 
 class Data(Section):
@@ -59,7 +62,7 @@ class Model(Section):
 
 class Training(TrainingConfig):
     blocks: int = Field(16, ge=1, description="blocks in a step, from all over the text")
-    block_length: int = Field(32, ge=1, description="words in a block")
+    block_length: int = Field(64, ge=1, description="words in a block")
     tile: int = Field(16, ge=1, description="words whose windows are one product; the divisor it shares with block_length")
     shared_negatives: int = Field(32, ge=1, description="random words a block shares, weighted to count as `negatives`")
 
@@ -140,6 +143,8 @@ class Batch:
     weights: np.ndarray   # (B, L, N): 1 where the column is in the word's window, its share of a negative, 0 elsewhere
     count: int            # pairs of a word and a true context
     units: float          # words of the text that this batch accounts for
+    often_centres: RepeatedRows | None  # words that the step has very often (MANY): in ordinary text few, or none
+    often_columns: RepeatedRows | None
 
 
 class SGNS(Recipe):
@@ -159,23 +164,13 @@ class SGNS(Recipe):
         if (np.diff(self.corpus.starts) < 2).all():
             raise DataError(f"{source_name(data.train)}: no line has two words {self.which_words()}: there are no pairs to learn "
                             "from; put one sentence a line, or keep more words (data.min_count, data.vocabulary)")
-        counts = self.corpus.vocabulary.counts
-        frequency = counts / counts.sum()
-        # word2vec's rule: a word of frequency f is kept with probability sqrt(t / f) + t / f
-        t = data.subsample
-        self.keep = (np.sqrt(t / frequency) + t / frequency if t else np.ones(len(counts))).astype(np.float32)
-        self.noise = np.cumsum(counts.astype(np.float64) ** config.model.power)
-        self.noise /= self.noise[-1]
-        self.first, self.last = 0, len(self.corpus.ids)   # this worker's part of the text
+        self.windows = Windows(self.corpus, window=config.model.window, subsample=data.subsample, power=config.model.power)
         self.tile = math.gcd(config.training.tile, config.training.block_length)
         self.make_weights()
 
     def take_part(self, worker, workers):
-        starts = self.corpus.starts
-        shares = np.arange(workers + 1) * len(self.corpus.ids) // workers
-        bounds = starts[np.searchsorted(starts, shares)]  # a part begins and ends where a sentence does
-        self.first, self.last = int(bounds[worker]), int(bounds[worker + 1])
-        self.units_per_epoch *= (self.last - self.first) / len(self.corpus.ids)
+        self.windows.take_part(worker, workers)
+        self.units_per_epoch = self.windows.raw_words
 
     def make_weights(self):
         """Rows of weights for every word a tile can hold: its pairs to the left and right (0..w), its place (0..t-1)."""
@@ -193,52 +188,37 @@ class SGNS(Recipe):
     def loss(self, model, batch):
         words = model.words(batch.centres)                # (blocks, length, dim)
         contexts = model.contexts(batch.columns)          # (blocks, length + 2 · window + shared, dim)
+        self.bound(words, batch.often_centres, model.contexts)
+        self.bound(contexts, batch.often_columns, model.words)
         scores = block_scores(words, contexts, window=self.config.model.window, tile=self.tile)
         return losses.binary_cross_entropy_with_logits(scores, batch.labels, weights=batch.weights, reduction="sum",
                                                        deferred=True)
 
+    def bound(self, rows, often, others):
+        """Let no word that is looked up very often move its scores by more than LONGEST_MOVE (see nnkit.optim.clipping)."""
+        if often is not None:
+            longest = LONGEST_MOVE / max(1, *np.linalg.norm(others.weight.value[often.rows], axis=1))
+            rows.register_hook(lambda gradient: often.clip(gradient, longest / self.config.optimizer.lr))
+
     def batches(self, epoch, rng, start=0):
-        for first in range(self.first, self.last, SHUFFLED_WORDS):
-            start = yield from self.steps(first, min(first + SHUFFLED_WORDS, self.last), rng, start)
-
-    def steps(self, first, last, rng, start):
-        """The batches of one stretch of the text, without the first `start`; returns how many of those are still to skip."""
-        w, shape = self.config.model.window, self.config.training
-        B, L, t = shape.blocks, shape.block_length, self.tile
-        ids = self.corpus.ids[first:last]
-        kept = rng.random(len(ids), dtype=np.float32) < self.keep[ids]  # thin out first: windows reach over what was removed
-        before, after = self.corpus.edges(first, last, kept)
-        ids = ids[kept]
-        n_steps = max(1, -(-len(ids) // (B * L)))
-        padding = n_steps * B * L - len(ids)              # nothing is dropped: what is missing is filled with weight 0
-        reach = rng.integers(1, w + 1, len(ids), dtype=np.int32)       # half the window of each word
-        left = np.pad(np.minimum(reach, before), (0, padding))
-        right = np.pad(np.minimum(reach, after), (0, padding))
-        row = (left * (w + 1) + right).reshape(-1, L) * t + np.arange(L) % t
-        near = np.lib.stride_tricks.sliding_window_view(np.pad(ids, (w, w + padding)), L + 2 * w)[::L]
-        # blocks from all over: a word repeated in one article would be summed a hundred times in one step
-        order = rng.permutation(n_steps * B)
-        columns = np.concatenate([near[order], self.draw_negatives(n_steps * B, rng)], axis=1)
-        row = row[order]
-        pairs = (left + right).reshape(-1, L).sum(1)[order].reshape(-1, B).sum(1)
+        w, t, shape = self.config.model.window, self.tile, self.config.training
+        B, L, K = shape.blocks, shape.block_length, shape.shared_negatives
         labels = np.broadcast_to(self.labels, (B, L, len(self.labels)))
-        raw_words = (last - first) * self.corpus.raw_tokens / len(self.corpus.ids)
-        for step in range(start, n_steps):
-            blocks = slice(step * B, (step + 1) * B)
-            weights = np.take(self.weights, row[blocks], axis=0)
-            yield Batch(columns[blocks, w:w + L], columns[blocks], labels, weights, int(pairs[step]), raw_words / n_steps)
-        return max(0, start - n_steps)
-
-    def draw_negatives(self, n_blocks, rng):
-        """(n_blocks, K) ids in proportion to count ** power, a block's K from K equal shares of that distribution.
-
-        Draws in order are found in the table three times as fast; so all of them are drawn in order, dealt out one share
-        after the other, and the blocks shuffled.
-        """
-        K = self.config.training.shared_negatives
-        draws = np.cumsum(rng.standard_exponential(n_blocks * K + 1))  # the n-th is at draws[n] / draws[-1] of [0, 1)
-        ids = np.searchsorted(self.noise, draws[:-1] / draws[-1], side="right").astype(np.int32)
-        return ids.reshape(K, n_blocks).T[rng.permutation(n_blocks)]
+        many = MANY / self.config.optimizer.lr
+        for part in self.windows.blocks(rng, length=L, negatives=K, multiple=B):
+            columns = np.concatenate([part.text, part.negatives], axis=1)
+            centres = part.text[:, w:w + L]
+            row = (part.left * (w + 1) + part.right) * t + np.arange(L) % t
+            n_steps = len(columns) // B
+            often_centres, often_columns = (repeated_rows(ids.reshape(n_steps, -1), many, len(self.corpus.vocabulary))
+                                            for ids in (centres, columns))
+            pairs = (part.left + part.right).reshape(n_steps, -1).sum(1)
+            for step in range(start, n_steps):
+                blocks = slice(step * B, (step + 1) * B)
+                weights = np.take(self.weights, row[blocks], axis=0)
+                yield Batch(centres[blocks], columns[blocks], labels, weights, int(pairs[step]), part.raw_words / n_steps,
+                            often_centres and often_centres[step], often_columns and often_columns[step])
+            start = max(0, start - n_steps)               # what is still to skip
 
     def facts(self):
         path = self.config.data.vocabulary
@@ -249,7 +229,7 @@ class SGNS(Recipe):
     def summary(self):
         data, corpus = self.config.data, self.corpus
         counts = corpus.vocabulary.counts if data.vocabulary is None else corpus.counts  # a given one counted another text
-        thinned = 1 - self.keep.clip(max=1) @ counts / len(corpus.ids)
+        thinned = 1 - self.windows.keep.clip(max=1) @ counts / len(corpus.ids)
         return (f"{source_name(data.train)}   {corpus.raw_tokens:,} tokens, {len(corpus.vocabulary):,} words "
                 f"{self.which_words()}, subsampling leaves out {thinned:.0%}")
 

@@ -121,17 +121,13 @@ def test_negatives_are_drawn_in_proportion_to_count_to_the_power(corpus_file):
 @pytest.mark.parametrize("start", [1, 5, 10_000])
 def test_starting_in_the_middle_gives_the_batches_an_unbroken_epoch_has_there(corpus_file, monkeypatch, start):
     recipe = make(corpus_file)
-    monkeypatch.setitem(vars_of(recipe), "SHUFFLED_WORDS", 1000)  # several parts
+    monkeypatch.setattr("nnkit.data.windows.SHUFFLED_WORDS", 1000)  # several parts
     whole = list(recipe.batches(0, np.random.default_rng(3)))
     rest = list(recipe.batches(0, np.random.default_rng(3), start))
     assert len(rest) == max(0, len(whole) - start)
     for a, b in zip(whole[start:], rest):
         np.testing.assert_array_equal(a.columns, b.columns)
         np.testing.assert_array_equal(a.weights, b.weights)
-
-
-def vars_of(recipe):
-    return type(recipe).batches.__globals__
 
 
 def test_the_loss_is_that_of_its_pairs_one_by_one_in_float64(corpus_file):
@@ -196,7 +192,7 @@ def test_two_words_and_many_negatives_train(tmp_path):
 
 
 def test_subsample_zero_keeps_every_word(corpus_file):
-    assert (make(corpus_file, subsample=0.0).keep >= 1).all()
+    assert (make(corpus_file, subsample=0.0).windows.keep >= 1).all()
 
 
 def test_the_report_names_probes_that_are_no_words(corpus_file):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def test_workers_parts_hold_every_word_of_the_text_once(many_words):
         for worker in range(workers):
             part = make_of(many_words, text)
             part.take_part(worker, workers)
-            assert part.first in starts and part.last in starts
+            assert part.windows.first in starts and part.windows.last in starts
             shares += part.units_per_epoch
             for batch in part.batches(0, np.random.default_rng(worker)):
                 seen.update(batch.centres[batch.weights.sum(2) > 0].tolist())
@@ -93,7 +94,9 @@ def test_workers_parts_hold_every_word_of_the_text_once(many_words):
 def make_of(recipe, corpus):
     """The same recipe on another corpus."""
     other = object.__new__(type(recipe))
-    vars(other).update(vars(recipe), corpus=corpus, first=0, last=len(corpus.ids), units_per_epoch=corpus.raw_tokens)
+    windows = copy(recipe.windows)
+    vars(windows).update(corpus=corpus, first=0, last=len(corpus.ids))
+    vars(other).update(vars(recipe), corpus=corpus, windows=windows, units_per_epoch=corpus.raw_tokens)
     return other
 
 
@@ -146,7 +149,7 @@ def test_one_two_and_four_workers_end_with_the_same_loss(config, tmp_path):
     logged, final = [], []
     for workers in (1, 2, 4):
         run = quietly(config, f"training.workers={workers}", "data.subsample=1e-3", "model={dim: 16}", "training.epochs=4",
-                      "training.blocks=4", "training.block_length=32", "training.shared_negatives=32")
+                      "training.blocks=16", "training.block_length=32", "training.shared_negatives=32")
         logged.append([row["train_loss"] for row in run.metrics if row["event"] == "eval"][-1])
         batches = list(run.recipe.batches(0, np.random.default_rng(7)))  # of the trainer's recipe, which has the whole text
         final.append(sum(float(run.recipe.loss(run.model, batch)) for batch in batches) / sum(batch.count for batch in batches))
@@ -169,11 +172,20 @@ def test_the_rate_falls_never_under_its_floor_and_ends_there(config, workers):
 @workers_run
 @pytest.mark.case("wordvectors", 21)
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_rate_of_fifty_ends_with_the_step_the_rate_and_the_last_finite_state(config, workers):
-    result = train("small.yaml", f"training.workers={workers}", "optimizer.lr=50", "training.epochs=40", "save.every=1 step")
+def test_a_rate_of_fifty_takes_bounded_steps(config, workers):
+    """Every row of a step is then a repeated one; without bounds the vectors were NaN within an epoch."""
+    run = quietly(config, f"training.workers={workers}", "optimizer.lr=50", "training.epochs=40")
+    assert all(np.abs(p.value).max() < 50 for p in run.model.parameters())
+
+
+@workers_run
+@pytest.mark.case("wordvectors", 21)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_rate_that_is_no_float32_ends_with_the_step_the_rate_and_the_last_finite_state(config, workers):
+    result = train("small.yaml", f"training.workers={workers}", "optimizer.lr=1e39", "training.epochs=40", "save.every=1 step")
     last = result.stderr.splitlines()[-1]
     assert result.returncode == 3 and "Traceback" not in result.stderr, result.stderr
-    assert "error: step " in last and "(lr " in last and "Try a smaller optimizer.lr (now 50)" in last
+    assert "error: step " in last and "(lr " in last and "Try a smaller optimizer.lr (now 1e+39)" in last
     assert ("last.npz (step " in last) or "nothing was saved before" in last
     assert not os.path.exists("runs/small-001/vectors.vec")
     if os.path.exists("runs/small-001/checkpoints/last.npz"):
@@ -321,3 +333,21 @@ def test_a_mean_of_fewer_than_a_hundred_losses_is_refused(config):
     with pytest.raises(nnkit.ConfigError, match=said):
         quietly(config, "log.every=999 steps", "log.loss_every=10")
     assert quietly(config, "log.every=1000 steps", "log.loss_every=10", "training.epochs=1").exit_code == 0
+
+
+# Few words, again and again
+
+@pytest.mark.parametrize("lr", [0.025, 0.25])
+@pytest.mark.parametrize("sentence", ["spam", "spam eggs", "a b c d", "a " * 50 + "b c",
+                                      " ".join(f"w{i}" for i in range(160))])
+def test_a_sentence_repeated_a_hundred_thousand_times_neither_diverges_nor_swings(config, tmp_path, sentence, lr):
+    """Summed over one step, the pairs of a word that is in hundreds of them lead beyond the minimum, the next one further back."""
+    repeats = 100_000 if len(sentence.split()) < 50 else 4_000
+    lines = [sentence] * repeats if " " in sentence else [f"{sentence} {sentence}"] * (repeats // 2) + ["eggs"]
+    (tmp_path / "corpus.txt").write_text("\n".join(lines), encoding="utf-8")
+    run = quietly(config, "data.subsample=0", f"optimizer.lr={lr}", "training.epochs=1", "model={dim: 100, window: 5}",
+                  "training={blocks: 16, block_length: 64, tile: 16, shared_negatives: 32}", "log.every=1 step")
+    losses = [row["train_loss"] for row in run.metrics if row["event"] == "train"]
+    assert max(np.abs(p.value).max() for p in run.model.parameters()) < 50
+    assert np.isfinite(losses).all()
+    assert np.mean(losses[-20:]) < losses[0] == pytest.approx(6 * np.log(2), rel=0.01)  # before the first step: 6 coins a pair

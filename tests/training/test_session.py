@@ -1,5 +1,6 @@
 """A run from config to files: what it writes, that it is the same twice, that it goes on to the bit, and how it fails."""
 
+import itertools
 import json
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import nnkit
+from nnkit.optim import SGD
 from nnkit.training import loop
 from nnkit.training.checkpoints import load_checkpoint
 from nnkit.training.metrics import read_metrics
@@ -156,10 +158,18 @@ def test_resuming_on_other_data_is_refused(tiny, monkeypatch):
 
 @pytest.mark.case("trainer", 19)
 @pytest.mark.case("wordvectors", 21)
-def test_divergence_names_step_rate_and_tensor_and_keeps_the_last_finite_checkpoint(tiny):
+def test_divergence_names_step_rate_and_tensor_and_keeps_the_last_finite_checkpoint(tiny, monkeypatch):
+    steps = itertools.count()
+    update = SGD.step
+
+    def step(optimizer):
+        optimizer.lr *= 1e39 if next(steps) == 20 else 1
+        update(optimizer)
+
+    monkeypatch.setattr(SGD, "step", step)
     said = r"step \d+: .*lr .*gradient norm .*first bad tensor: .*last\.npz \(step \d+\)"
     with pytest.raises(nnkit.Diverged, match=said) as error:
-        quietly(tiny, "optimizer.lr=1e3", "training.epochs=40", "save.every=1 step")
+        quietly(tiny, "training.epochs=40", "save.every=1 step")
     assert error.value.exit_code == 3
     run = nnkit.training.run_directory.RunDirectory.open("@last")
     assert run.read_run()["status"] == "diverged" and not (run.folder / "vectors.vec").exists()

@@ -23,7 +23,7 @@ class Data(Section):
     train: DataSource = Field(PYTHON_DOCS, description="a table (.csv, .csv.gz), or the builtin docstrings")
     label: int | str = Field(-1, description="tables: the column of the class, by number or name")
     dev: float = Field(0.2, gt=0, lt=1, description="the share of the examples that is held out, of each class alike")
-    min_count: int = Field(5, ge=1, description="texts: words seen less often in training are unknown")
+    min_count: int = Field(5, ge=0, description="texts: words seen less often in training are unknown")
     min_examples: int = Field(100, ge=2, description="texts: packages with fewer docstrings are left out")
 
 

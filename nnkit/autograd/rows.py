@@ -7,7 +7,11 @@ the table; this one is the size of the step.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import math
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,3 +138,14 @@ def compiled_rows() -> Any:
     except (ImportError, RuntimeError):
         return None
     return compiled
+
+
+def is_compiled() -> bool:
+    """False where numba is installed and finds nothing compiled here: the first large sum of rows then takes some seconds."""
+    if importlib.util.find_spec("numba") is None:
+        return True
+    here = Path(__file__).parent / "__pycache__"
+    folder, names = here, f"compiled.add_rows-*.py{sys.version_info.major}{sys.version_info.minor}.nbi"
+    if "NUMBA_CACHE_DIR" in os.environ:
+        folder, names = Path(os.environ["NUMBA_CACHE_DIR"]), f"*/{names}"
+    return any(folder.glob(names)) or not os.access(folder if folder.exists() else folder.parent, os.W_OK)

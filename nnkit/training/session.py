@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from nnkit.autograd.rows import is_compiled
 from nnkit.errors import ConfigError, DataError, UserError
 from nnkit.nn import Module
 from nnkit.training import config as configs
@@ -131,6 +132,8 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
             raise UserError(f"{recipe_class.__name__}.build gave {type(model).__name__}; "
                             "expected a Module with parameters to train")
         console.say(f"model   {model!r}: {sum(sizes):,} parameters")
+        if recipe_class.shares_tables and not is_compiled():
+            console.say("numba   compiles the adding of rows, once on this machine; the first steps wait for it")
         optimizer = make_optimizer(settings, model)
         schedule = make_schedule(settings)
         facts = recipe.facts()

@@ -1,5 +1,8 @@
 """RowGrad: the gradient of a lookup is as large as the lookup, and means exactly the dense one."""
 
+import os
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -227,3 +230,12 @@ def test_a_row_behind_the_table_is_an_error_compiled_or_not(index):
     with pytest.raises(IndexError):
         scatter_add_rows(table, rows, np.ones((100, 100), np.float32), index=index)
     assert not table.any()
+
+
+def test_compiling_is_foretold_until_it_is_done(tmp_path):
+    pytest.importorskip("numba", reason="nnkit[fast] is not installed")
+    program = ("import numpy as np; from nnkit.autograd.rows import is_compiled, scatter_add_rows; print(is_compiled()); "
+               "scatter_add_rows(np.zeros((3, 4096)), np.array([1]), np.ones((1, 4096))); print(is_compiled())")
+    said = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
+                           env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "compiled")}).stdout.split() for _ in range(2)]
+    assert said == [["False", "True"], ["True", "True"]]

@@ -2,7 +2,7 @@
 
 Two entries of the cache hold it. The first is the text in provisional ids, numbered as words are first seen, with a 0
 at the end of every line; reading and splitting the text is what costs. The second has final ids, for one choice of
-the vocabulary, and takes one quick pass over the first.
+the vocabulary, and takes one quick pass over the first. Words and counts lie beside them in files of their own.
 """
 
 import json
@@ -23,7 +23,7 @@ from nnkit.data.text import Sentences, Source, builtin_name, describe, described
 from nnkit.data.vocabulary import Vocabulary, kept, sentence_starts
 from nnkit.errors import DataError
 
-FORMAT = 1  # raise it with every change of what the files hold: entries made before are then left alone
+FORMAT = 2  # raise it with every change of what the files hold: entries made before are then left alone
 BLOCK = 1 << 20  # ids
 PROGRESS = 1 << 20  # bytes
 FEW_KNOWN = 0.5  # of the tokens: when a given vocabulary knows fewer, the description says so
@@ -50,11 +50,6 @@ class Corpus:
     def counts(self) -> np.ndarray:
         """How often each word of the vocabulary stands in `ids`: (words,) int64; vocabulary.counts unless that was given."""
         return _bincount((self.ids[i : i + BLOCK] for i in range(0, len(self.ids), BLOCK)), len(self.vocabulary))
-
-    @cached_property
-    def sentences(self) -> np.ndarray:
-        """(kept,) int32: the number of the sentence of each id."""
-        return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
 
     def edges(self, first: int, last: int, stay: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """How many words of its own sentence stand before and after each of ids[first:last], as far as that slice goes.
@@ -103,25 +98,27 @@ def load_corpus(
 
     def make(folder: Path) -> dict[str, Any]:
         counted = cached(_name(text), lambda folder: _count(folder, Sentences(source, errors), text, progress))
-        words, counts = counted.facts.pop("words"), np.array(counted.facts.pop("counts"), dtype=np.int64)
-        if given is None or not words:
-            order = kept(counts, min_count, max_size, name)
-            chosen = Vocabulary([words[i] for i in order], counts[order])
+        seen = _vocabulary(counted.folder)
+        if given is None or not len(seen):
+            order = kept(seen.counts, min_count, max_size, name)
+            final = np.full(len(seen), -1, dtype=np.int32)
+            final[order] = np.arange(len(order))
+            _store(folder, [seen.words[i] for i in order], seen.counts[order])
         else:
-            chosen = given
-        final = np.array([-1, *(chosen.index.get(word, -1) for word in words)], dtype=np.int32)
-        if final.max() < 0:
-            raise DataError(
-                f"{name}: none of the {len(chosen):,} words of {where} is in it; that has {_some(chosen.words)}, the text "
-                f"{_some(words)}: do the language, and upper and lower case, agree?"
-            )
-        _encode(counted.folder / "tokens.int32", final, folder)
-        return {**counted.facts, "words": chosen.words, "counts": chosen.counts.tolist()}
+            final = np.array([given.index.get(word, -1) for word in seen.words], dtype=np.int32)
+            if final.max() < 0:
+                raise DataError(
+                    f"{name}: none of the {len(given):,} words of {where} is in it; that has {_some(given.words)}, the text "
+                    f"{_some(seen.words)}: do the language, and upper and lower case, agree?"
+                )
+        _encode(counted.folder / "tokens.int32", np.insert(final, LINE_END, -1), folder)
+        return counted.facts
 
     while True:
         entry = cached(_name([text, choice]), make)
         try:
             ids, starts = _mapped(entry.folder / "ids.int32", np.int32), _mapped(entry.folder / "starts.int64", np.int64)
+            known = _vocabulary(entry.folder) if given is None else given
             break
         except FileNotFoundError:  # somebody has emptied the cache this moment
             continue
@@ -129,14 +126,14 @@ def load_corpus(
     description = described(source, **facts["files"]) if "files" in facts else describe(source)
     if given is not None and len(ids) < FEW_KNOWN * facts["tokens"]:
         description["notice"] = f"{where} knows only {len(ids) / facts['tokens']:.0%} of the {facts['tokens']:,} tokens of {name}"
-    return Corpus(Vocabulary(facts["words"], facts["counts"]), ids, starts, facts["tokens"], description, entry)
+    return Corpus(known, ids, starts, facts["tokens"], description, entry)
 
 
 # ---- the two passes
 
 
 def _count(folder: Path, sentences: Sentences, key: list[Any], progress: Progress | None) -> dict[str, Any]:
-    """Write the text in provisional ids; the facts are its words as they are first seen, and their counts."""
+    """Write the text in provisional ids, its words as they are first seen, and their counts."""
     numbering = Numbering()
     files = _Raw(sum(file[1] for file in key[2]), progress)
     path = folder / "tokens.int32"
@@ -149,9 +146,20 @@ def _count(folder: Path, sentences: Sentences, key: list[Any], progress: Progres
         if _text_key(sentences.source, sentences.errors) != key:
             raise DataError(f"{source_name(sentences.source)}: was changed while it was read; start again")
         facts["files"] = {"sha256": files.digest.hexdigest(), "size": files.done}
-    words = numbering.words
-    counts = _bincount(_stored(path), len(words))[LINE_END + 1 :]
-    return {**facts, "tokens": int(counts.sum()), "words": words[LINE_END + 1 :], "counts": counts.tolist()}
+    words = numbering.words[LINE_END + 1 :]
+    counts = _bincount(_stored(path), LINE_END + 1 + len(words))[LINE_END + 1 :]
+    _store(folder, words, counts)
+    return {**facts, "tokens": int(counts.sum())}
+
+
+def _store(folder: Path, words: list[str], counts: np.ndarray) -> None:
+    (folder / "words.txt").write_bytes("\n".join(words).encode("utf-8"))
+    counts.tofile(folder / "counts.int64")
+
+
+def _vocabulary(folder: Path) -> Vocabulary:
+    """What `_store` wrote. The files are mapped, and so can be removed while they are in use."""
+    return Vocabulary.stored(_mapped(folder / "words.txt", np.uint8), _mapped(folder / "counts.int64", np.int64))
 
 
 def _encode(tokens: Path, final: np.ndarray, folder: Path) -> None:
@@ -238,4 +246,6 @@ def _some(words: list[str]) -> str:
 
 
 def _mapped(path: Path, dtype: type) -> np.ndarray:
+    if not path.stat().st_size:  # which cannot be mapped
+        return np.empty(0, dtype)
     return np.asarray(np.memmap(path, dtype=dtype, mode="r"))

@@ -4,6 +4,7 @@ A dictionary decides. In front of it stands a table of recently seen words that 
 block at once; the dictionary is asked for what is not there, a few words in a hundred.
 """
 
+import itertools
 import re
 from collections import defaultdict
 
@@ -25,8 +26,8 @@ class Numbering:
     """`number(text)` gives the numbers of the words of a text, and `words` the words by number."""
 
     def __init__(self) -> None:
-        self.index: defaultdict[str, int] = defaultdict(None, {"\n": LINE_END})
-        self.index.default_factory = self.index.__len__  # a new word gets the next number, and no Python runs for it
+        # a new word gets the next number, and no Python runs for it
+        self.index: defaultdict[str, int] = defaultdict(itertools.count(LINE_END + 1).__next__, {"\n": LINE_END})
         self.keys = np.zeros((SLOTS, 2), dtype="<u8")  # the bytes of one word that has this slot, 0 where there is none
         self.numbers = np.zeros(SLOTS, dtype=np.int32)
 

@@ -4,6 +4,7 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -16,21 +17,41 @@ class Vocabulary:
     """The words of a corpus by falling count, those of one count in the order they were first seen.
 
     words: list of str; counts: (len,) int64; index: the place of each word in both. ValueError where words repeat or
-    the lengths differ.
+    the lengths differ. One that `load_corpus` found in its files makes words and index when they are first asked for.
     """
+
+    _text: np.ndarray  # of a stored one
 
     def __init__(self, words: Sequence[str], counts: Sequence[int] | np.ndarray):
         self.words = list(words)
         self.counts = np.array(counts, dtype=np.int64)
-        self.index = {word: i for i, word in enumerate(self.words)}
         if self.counts.shape != (len(self.words),):
             raise ValueError(f"{len(self.words)} words need one count each, not an array of shape {self.counts.shape}")
         if len(self.index) != len(self.words):
             word = next(word for i, word in enumerate(self.words) if self.index[word] != i)
             raise ValueError(f"the word {word!r} is in the list twice")
 
+    @classmethod
+    def stored(cls, text: np.ndarray, counts: np.ndarray) -> "Vocabulary":
+        """The vocabulary whose words stand in `text`, the bytes (uint8) of a file: UTF-8, a word a line, each once.
+
+        They become strings when `words` or `index` is first asked for: 100 bytes a word and more, which a process that
+        trains by numbers does without.
+        """
+        vocabulary = cls.__new__(cls)
+        vocabulary._text, vocabulary.counts = text, counts
+        return vocabulary
+
+    @cached_property
+    def words(self) -> list[str]:
+        return self._text.tobytes().decode("utf-8").split("\n") if len(self) else []
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        return {word: i for i, word in enumerate(self.words)}
+
     def __len__(self) -> int:
-        return len(self.words)
+        return len(self.counts)
 
     def __contains__(self, word: object) -> bool:
         return word in self.index

@@ -12,7 +12,7 @@ import numpy as np
 
 from nnkit.data.corpus import Corpus
 
-SHUFFLED_WORDS = 500_000  # blocks are shuffled over so many words of the text, or over all of it
+SHUFFLED_WORDS = 300_000  # blocks are shuffled over so many words of the text, or over all of it
 
 
 @dataclass

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -97,6 +98,20 @@ class Worker:
         return os.getppid() != self.trainer
 
 
+@contextmanager
+def in_turn(file: IO[bytes]) -> Iterator[None]:
+    """One worker at a time, where the file system has locks. Nobody waits for one that was killed."""
+    import fcntl  # here, for this file can be imported on Windows, too
+
+    with suppress(OSError):
+        fcntl.lockf(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.lockf(file, fcntl.LOCK_UN)
+
+
 def main(argv: list[str]) -> int:
     run, me, workers, memory, trainer = RunDirectory.open(argv[0]), *map(int, argv[1:])
     try:
@@ -105,10 +120,10 @@ def main(argv: list[str]) -> int:
         settings = configs.validate(tree, recipe_class.Config)
         with threadpool_limits(settings.training.blas_threads, user_api="blas"), np.errstate(all="ignore"):
             recipe = recipe_class(settings)
-            model = recipe.build(np.random.default_rng([settings.seed, 0]))
-            with open(memory, "r+b") as file:
+            with open(memory, "r+b") as file, in_turn(file):  # until it is attached, a model has memory of its own
+                model = recipe.build(np.random.default_rng([settings.seed, 0]))
                 shared = SharedModel(file, model, workers)
-            shared.attach()
+                shared.attach()
             Worker(recipe, model, settings, shared, me, workers, trainer).train()
     except Stopped:
         return 0

@@ -8,6 +8,7 @@ so that two runs differ in the last digits; one worker is exact.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import signal
@@ -107,6 +108,7 @@ class WorkersTrainer(Trainer):
                               "run keeps their number")
         shared = SharedModel.create(self.model, workers, self.run.folder)
         shared.attach()
+        give_memory_back()  # this process has read the text and built the model, and now only watches
         self.board = board = shared.board
         board.order = PAUSE
         for i, at in enumerate(position.workers):
@@ -203,3 +205,11 @@ class WorkersTrainer(Trainer):
         """Whether the steps since the last round have passed a multiple of log.every, eval.every or save.every."""
         every = getattr(self.config, what).every
         return every.unit == "step" and self.position.step // every.count > self._seen // every.count
+
+
+def give_memory_back() -> None:
+    """Return what was freed to the system. glibc would keep some of it for later, up to 64 MB; others have no such call."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError):
+        pass

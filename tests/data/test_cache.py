@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from nnkit.data import cache, corpus, load_corpus
+from nnkit.data import Vocabulary, cache, corpus, load_corpus
 from nnkit.errors import DataError
 
 
@@ -96,16 +96,17 @@ def cut(path):
         lambda folder: (folder / "starts.int64").unlink(),
         lambda folder: cut(folder / cache.HEADER),
         lambda folder: (folder / cache.HEADER).write_bytes(b""),
-        lambda folder: (folder / cache.HEADER).write_bytes((folder / cache.HEADER).read_bytes().replace(b'"b"', b'"x"')),
+        lambda folder: (folder / cache.HEADER).write_bytes((folder / cache.HEADER).read_bytes().replace(b"7", b"8")),
+        lambda folder: cut(folder / "words.txt"),
+        lambda folder: (folder / "counts.int64").unlink(),
         lambda folder: [file.unlink() for file in folder.iterdir()] and (folder / "foreign").write_bytes(b"?"),
         lambda folder: shutil.rmtree(folder) or folder.write_bytes(b"a file in its place"),
     ],
 )
 def test_damaged_or_foreign_entry_is_made_anew(root, text, damage):
     first = load_corpus(text, min_count=1)
-    expected = corpus.Corpus(
-        first.vocabulary, first.ids.copy(), first.starts.copy(), first.raw_tokens, first.description
-    )
+    vocabulary = Vocabulary(first.vocabulary.words, first.vocabulary.counts)
+    expected = corpus.Corpus(vocabulary, first.ids.copy(), first.starts.copy(), first.raw_tokens, first.description)
     folder = with_ids(root)
     damage(folder)
     same(load_corpus(text, min_count=1), expected)
@@ -187,13 +188,22 @@ def test_entry_that_is_removed_while_it_is_opened_is_made_again(root, text, monk
     mapped, calls = corpus._mapped, []
 
     def robbed(path, dtype):
-        calls.append(path)
-        if len(calls) == 1:
-            shutil.rmtree(root)
+        if path.name == "ids.int32":
+            calls.append(path)
+            if len(calls) == 1:
+                shutil.rmtree(root)
         return mapped(path, dtype)
 
     monkeypatch.setattr(corpus, "_mapped", robbed)
     assert load_corpus(text, min_count=1).ids.tolist() == [0, 1, 2, 0, 1, 0, 3]
+
+
+def test_words_outlive_the_cache_they_were_found_in(root, text):
+    load_corpus(text, min_count=1)
+    found = load_corpus(text, min_count=1)
+    assert not {"words", "index"} & set(vars(found.vocabulary))  # a training that only needs numbers pays for no strings
+    shutil.rmtree(root)
+    assert found.vocabulary.words == ["a", "b", "c", "d"] and found.vocabulary.counts.tolist() == [3, 2, 1, 1]
 
 
 def test_what_was_not_used_for_a_month_or_was_left_half_made_goes(root, text):

@@ -88,6 +88,18 @@ def test_word_that_is_no_string_is_refused():
         Vocabulary.count([["a", 7]], min_count=1)
 
 
+@given(st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])), unique=True))
+@example(["a\u0085b", "\u2028", "\ufeffbom", "\r"])
+@example([""])
+def test_stored_vocabulary_is_the_one_that_was_stored_and_makes_its_words_late(words):
+    plain = Vocabulary(words, np.arange(len(words)))
+    stored = Vocabulary.stored(np.frombuffer("\n".join(words).encode(), np.uint8), plain.counts)
+    assert len(stored) == len(words) and repr(stored) == repr(plain)
+    assert not {"words", "index"} & set(vars(stored))  # 71,000 words are 13 MB, which no worker needs
+    assert all(word in stored for word in words) and stored.words == plain.words and stored.index == plain.index
+    assert stored.encode([words])[0].tolist() == plain.encode([words])[0].tolist()
+
+
 def test_encoding_drops_unknown_words_and_says_where_sentences_start():
     words = Vocabulary(["a", "b"], [9, 8])
     ids, starts = words.encode([["a", "x", "b"], ["x"], [], ["b"]])

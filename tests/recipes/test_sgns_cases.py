@@ -341,7 +341,7 @@ def test_a_mean_of_fewer_than_a_hundred_losses_is_refused(config):
 @pytest.mark.parametrize("sentence", ["spam", "spam eggs", "a b c d", "a " * 50 + "b c",
                                       " ".join(f"w{i}" for i in range(160))])
 def test_a_sentence_repeated_a_hundred_thousand_times_neither_diverges_nor_swings(config, tmp_path, sentence, lr):
-    """Summed over one step, the pairs of a word that is in hundreds of them lead beyond the minimum, the next one further back."""
+    """Summed over one step, the pairs of a word that is in hundreds of them lead beyond the minimum, the next further back."""
     repeats = 100_000 if len(sentence.split()) < 50 else 4_000
     lines = [sentence] * repeats if " " in sentence else [f"{sentence} {sentence}"] * (repeats // 2) + ["eggs"]
     (tmp_path / "corpus.txt").write_text("\n".join(lines), encoding="utf-8")

@@ -2,7 +2,10 @@
 
 import errno
 import os
+import platform
 import random
+import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -17,6 +20,7 @@ from hypothesis import strategies as st
 from nnkit import nn
 from nnkit.errors import UserError
 from nnkit.training import RunConfig, worker
+from nnkit.training import workers as workers_module
 from nnkit.training.shared import PAUSE, RUN, STOP, Board, SharedModel
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no workers")
@@ -292,3 +296,61 @@ def test_the_number_of_bytes_is_what_the_boards_fields_need():
     for workers in (1, 2, 256):
         board = Board(np.zeros(Board.size(workers), np.uint8), workers)
         assert board.count.shape == (workers,)
+
+
+TRY = """
+import fcntl, os, signal, sys
+from nnkit.training.worker import in_turn
+file = os.fdopen(int(sys.argv[1]), "r+b")
+try:
+    fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+except OSError:
+    sys.exit(1)
+fcntl.lockf(file, fcntl.LOCK_UN)
+with in_turn(file):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_workers_build_one_after_the_other_and_one_that_was_killed_holds_up_nobody(create):
+    """Else all of them hold a second copy of the tables at the same moment, which was the peak of a run's memory."""
+    file = create().file
+
+    def try_it():
+        return subprocess.run([sys.executable, "-c", TRY, str(file.fileno())], pass_fds=[file.fileno()], check=False).returncode
+
+    with worker.in_turn(file):
+        assert try_it() == 1
+    assert try_it() == -signal.SIGKILL
+    with worker.in_turn(file):  # would wait for ever
+        assert try_it() == 1
+
+
+GIVE_BACK = """
+import numpy as np
+from nnkit.training.workers import give_memory_back
+def in_memory():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+np.ones(3_000_000)  # from now on glibc keeps what is smaller
+some = [np.ones(100_000) for _ in range(50)]
+del some
+before = in_memory()
+give_memory_back()
+print(before - in_memory())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps what was freed, and can be told")
+def test_what_was_freed_goes_back_to_the_system():
+    returned = subprocess.run([sys.executable, "-c", GIVE_BACK], check=True, capture_output=True, text=True).stdout
+    assert int(returned) > 20_000_000  # of 40,000,000
+
+
+def test_where_the_system_has_no_such_call_nothing_happens(monkeypatch):
+    for missing in (AttributeError, OSError):
+        def refuse(name, missing=missing):
+            raise missing(name)
+
+        monkeypatch.setattr(workers_module.ctypes, "CDLL", refuse)
+        workers_module.give_memory_back()

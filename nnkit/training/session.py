@@ -23,7 +23,7 @@ from nnkit.training import config as configs
 from nnkit.training.console import Console
 from nnkit.training.files import plain, replacing
 from nnkit.training.loop import Trainer
-from nnkit.training.making import make_optimizer, make_schedule, recipe_file
+from nnkit.training.making import check_workers, make_optimizer, make_schedule, recipe_file
 from nnkit.training.metrics import MetricsLog, read_metrics, write_history
 from nnkit.training.plots import safe_plot
 from nnkit.training.recipe import Recipe, load_recipe, local_files
@@ -68,6 +68,7 @@ def fit(config: str | os.PathLike[str], overrides: Sequence[str] | dict[str, Any
     tree = configs.read_tree(path, overrides)
     recipe_class = load_recipe(recipe_file(tree))
     settings = configs.validate(tree, recipe_class.Config)
+    check_workers(tree, settings, recipe_class)
     console = Console(quiet)
     # read first: a run that is started from its own config with --force is moved aside
     files = {f"code/{name}": file.read_bytes() for name, file in local_files(recipe_class).items()}
@@ -109,6 +110,7 @@ def resume(name: str | os.PathLike[str], overrides: Sequence[str] = (), *, quiet
     tree = configs.read_tree(run.path("config.yaml"), overrides)
     recipe_class = load_recipe(recipe_file(tree))
     settings = configs.validate(tree, recipe_class.Config)
+    check_workers(tree, settings, recipe_class)
     console = Console(quiet)
     try:
         return _train(run, recipe_class, settings, console, on_log, resumed=True)

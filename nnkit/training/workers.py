@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO
 
 from nnkit.errors import ConfigError, Diverged, UserError
 from nnkit.training.loop import Trainer
@@ -33,13 +33,9 @@ Processes = list[tuple[subprocess.Popen, IO[bytes]]]  # with what each of them s
 
 
 class WorkersTrainer(Trainer):
-    """The trainer whose steps other processes do. ConfigError where this recipe or this optimizer does not allow it."""
+    """The trainer whose steps other processes do."""
 
     board: Board
-
-    def __init__(self, *arguments: Any):
-        super().__init__(*arguments)
-        self.check_can_share()
 
     def train(self, metrics: MetricsLog, stop: StopRequest) -> None:
         """As `Trainer.train`; UserError with the reason where a worker ends before its time."""
@@ -84,18 +80,6 @@ class WorkersTrainer(Trainer):
             loss = f"loss {self.last_loss:.4f} " if self.last_loss == self.last_loss else ""
             self.console.move_bar(self.units_done(), f"{loss}lr {self.optimizer.lr:.4g}")
             time.sleep(NAP)
-
-    def check_can_share(self) -> None:
-        """ConfigError where this recipe or this optimizer cannot be trained by several processes."""
-        key = f"training.workers: {self.config.training.workers}"
-        if sys.platform == "win32":
-            raise ConfigError(f"{key}: needs Linux or macOS; set training.workers: 1")
-        if not self.recipe.shares_tables:
-            raise ConfigError(f"{key}: {type(self.recipe).__name__} has no tables that processes can share (every step of it "
-                              "changes every parameter); set training.workers: 1")
-        if self.optimizer.state_arrays():
-            raise ConfigError(f"{key}: the optimizer keeps a state for each parameter (momentum), which is not shared; set "
-                              "optimizer.momentum: 0, or training.workers: 1")
 
     # The processes
 

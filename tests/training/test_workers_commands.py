@@ -181,4 +181,4 @@ def test_it_works_at_the_top_level_of_a_script(tmp_path):
 def test_a_refusal_is_one_line_with_exit_code_2(start, tmp_path):
     code, said = start("tally.yaml", "optimizer.momentum=0.9").end()
     assert code == 2 and "training.workers: 2: the optimizer keeps a state" in said.splitlines()[-1]
-    assert list((tmp_path / "runs").iterdir()) == []
+    assert not (tmp_path / "runs").exists()

@@ -119,7 +119,7 @@ MUTATIONS = [Mutation(*row) for row in [
     ("record: a mask is recorded", "nnkit/autograd/recording.py", "if self.dtype == bool:", "if False:",
      "tests/ops/test_indexing.py"),
     # Optimizers and schedules
-    ("SGD: lr is forgotten", "nnkit/optim/sgd.py", "value -= grad * lr if", "value -= grad if", "tests/optim/test_sgd.py"),
+    ("SGD: lr is forgotten", "nnkit/optim/sgd.py", "value -= grad * lr\n", "value -= grad\n", "tests/optim/test_sgd.py"),
     ("SGD: lr is forgotten for a large array", "nnkit/optim/sgd.py", "np.multiply(grad, lr,", "np.multiply(grad, 1,",
      "tests/optim/test_sgd.py"),
     ("SGD: momentum in the wrong order", "nnkit/optim/sgd.py", "velocity *= momentum\n            velocity += grad",

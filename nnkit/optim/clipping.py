@@ -1,16 +1,79 @@
-"""Steps that would lead too far made shorter: for rows of a table that one step looks up again and again.
+"""Steps that would lead too far made shorter: all gradients of a step by their norm or their size, between backward and step
 
-All gradients of a step are taken at one point, and those of a row that is looked up many times are summed. Where one word is in
-hundreds of a step's pairs, as in a text of four words, the sum leads far beyond the minimum, and the next one further back.
+    loss.backward()
+    clip_grad_norm(model.parameters(), 1.0)
+    optimizer.step()
+
+and the rows of a table that one step looks up again and again. All gradients of a step are taken at one point, and those of
+such a row are summed. Where one word is in hundreds of a step's pairs, as in a text of four words, the sum leads far beyond the
+minimum, and the next one further back.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from nnkit.autograd import scatter_add_rows
+from nnkit.autograd import RowGrad, Tensor, scatter_add_rows
+
+PIECE = 1 << 15  # numbers that are widened to float64 at a time
+
+
+def grad_norm(params: Iterable[Tensor]) -> float:
+    """The 2-norm of all gradients taken as one vector, summed in float64; a RowGrad counts as the dense gradient it stands for.
+
+    Tensors without a gradient count as zeros. Infinite or NaN where a gradient is.
+    """
+    total = 0.0
+    with np.errstate(all="ignore"):  # what is not finite is the answer
+        for p in params:
+            if p.grad is None:
+                continue
+            flat = (p.grad.coalesce().values if isinstance(p.grad, RowGrad) else p.grad).reshape(-1)
+            for start in range(0, flat.size, PIECE):
+                piece = flat[start:start + PIECE].astype(np.float64, copy=False)
+                total += float(piece @ piece)
+    return math.sqrt(total)
+
+
+def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
+    """Where the 2-norm of all gradients taken as one vector is above max_norm, scale all of them down to it. Returns the norm
+    before (Pascanu, Mikolov & Bengio, 2013).
+
+        g ← g · max_norm / (norm + 1e-6), if that is smaller, as in PyTorch
+
+    In place; a RowGrad is replaced. A norm that is not finite leaves the gradients as they are. ValueError unless max_norm > 0.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"clip_grad_norm: expected a max_norm above 0, got {max_norm}")
+    params = list(params)
+    norm = grad_norm(params)
+    scale = float(max_norm) / (norm + 1e-6)
+    if math.isfinite(norm) and scale < 1:
+        for p in params:
+            if isinstance(p.grad, RowGrad):  # its values may be anybody's
+                p.grad = RowGrad(p.grad.rows, p.grad.values * scale, p.grad.shape, p.grad.index)
+            elif p.grad is not None:
+                p.grad *= scale
+    return norm
+
+
+def clip_grad_value(params: Iterable[Tensor], limit: float) -> None:
+    """Bring every number of every gradient into -limit..limit; NaN stays NaN.
+
+    In place; a RowGrad is replaced by one whose repeats are added up first. ValueError unless limit > 0.
+    """
+    if not limit > 0:
+        raise ValueError(f"clip_grad_value: expected a limit above 0, got {limit}")
+    for p in params:
+        if isinstance(p.grad, RowGrad):
+            p.grad = p.grad.coalesce()
+            np.clip(p.grad.values, -limit, limit, out=p.grad.values)
+        elif p.grad is not None:
+            np.clip(p.grad, -limit, limit, out=p.grad)
 
 
 @dataclass

@@ -1,7 +1,16 @@
-"""Schedules: a hyper-parameter as a function of progress, 0 at the start of training and 1 at its end."""
+"""Schedules: a hyper-parameter as a function of progress, 0 at the start of training and 1 at its end.
+
+    schedule = schedules.warmup(schedules.cosine(0.1, 0.001), 0.05)
+    optimizer.lr = schedule(progress)                       # before every step; any other: optimizer.set(momentum=...)
+
+Before 0 and after 1 they stay as at the ends. Plateau alone depends on more than progress: on what is measured.
+"""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any, Literal
 
 Schedule = Callable[[float], float]
 
@@ -28,3 +37,91 @@ def cosine(start: float, end: float) -> Schedule:
         share = (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0))) / 2
         return start * share + end * (1 - share)
     return schedule
+
+
+def step(start: float, every: float, gamma: float = 0.1) -> Schedule:
+    """start · gamma^n after n times `every`, a share of the training: after each 10 of 30 epochs it is 10 / 30.
+
+    ValueError unless every is above 0 and gamma is not negative.
+    """
+    if not every > 0 or not gamma >= 0:
+        raise ValueError(f"step: expected every above 0 and gamma of at least 0, got {every=}, {gamma=}")
+
+    def schedule(progress: float) -> float:
+        times = math.floor(min(max(progress, 0.0), 1.0) / every + 1e-9)  # 0.3 / 0.1 is a little less than 3
+        return start * gamma ** times
+    return schedule
+
+
+def warmup(schedule: Schedule, share: float, start: float = 0.0) -> Schedule:
+    """From `start` in a straight line to the first value of `schedule`; then all of `schedule`, in what is left of the training.
+
+    share: of the training; n steps of N in all are n / N. ValueError unless 0 <= share < 1.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"warmup: expected a share from 0 to below 1, got {share}")
+
+    def warmed(progress: float) -> float:
+        if progress >= share:
+            return schedule((progress - share) / (1 - share))
+        rise = max(progress, 0.0) / share
+        return start * (1 - rise) + schedule(0.0) * rise
+    return warmed
+
+
+class Plateau:
+    """Times `factor` whenever what is measured has not become better for more than `patience` measurements in a row.
+
+    Better is smaller (mode "min", a loss) or larger ("max", an accuracy) than the best so far by more than `threshold` of
+    its size, as in PyTorch's ReduceLROnPlateau; NaN and infinity are never better. The value does not fall below `end`.
+
+        schedule = Plateau(0.1, factor=0.5, patience=2)
+        schedule.observe(dev_loss)               # after every measurement: whether the value has fallen
+        optimizer.lr = schedule(progress)        # the value as it is; warmup may stand in front
+
+    ValueError unless 0 < factor < 1, and patience, threshold and end are not negative.
+    """
+
+    def __init__(self, start: float, factor: float = 0.1, patience: int = 10, threshold: float = 1e-4, end: float = 0.0,
+                 mode: Literal["min", "max"] = "min"):
+        if not 0 < factor < 1:
+            raise ValueError(f"Plateau: expected a factor between 0 and 1, got {factor}")
+        if not (patience >= 0 and threshold >= 0 and end >= 0):
+            raise ValueError(f"Plateau: expected no negative value, got {patience=}, {threshold=}, {end=}")
+        if mode not in ("min", "max"):
+            raise ValueError(f"Plateau: expected mode 'min' or 'max', got {mode!r}")
+        self.factor, self.patience, self.threshold, self.end, self.mode = factor, patience, threshold, end, mode
+        self.value = start
+        self.best: float | None = None
+        self.waited = 0
+
+    def __call__(self, progress: float) -> float:
+        return self.value
+
+    def observe(self, measured: float) -> bool:
+        """Take note of a measurement; True where the value falls."""
+        if self.is_better(measured):
+            self.best, self.waited = float(measured), 0
+            return False
+        self.waited += 1
+        if self.waited <= self.patience:
+            return False
+        before, self.waited = self.value, 0
+        self.value = min(before, max(before * self.factor, self.end))
+        return self.value < before
+
+    def is_better(self, measured: float) -> bool:
+        if not math.isfinite(measured) or self.best is None:
+            return math.isfinite(measured)
+        least = self.threshold * abs(self.best)
+        return measured < self.best - least if self.mode == "min" else measured > self.best + least
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps: numbers, or None."""
+        return {"value": self.value, "best": self.best, "waited": self.waited}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put back what `state` gave. ValueError where it is no such state."""
+        if state.keys() != self.state().keys():
+            raise ValueError(f"Plateau: expected a state of {', '.join(self.state())}, got one of {', '.join(state)}")
+        self.value, self.best, self.waited = state["value"], state["best"], state["waited"]

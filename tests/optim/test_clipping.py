@@ -1,4 +1,4 @@
-"""Rows that one step looks up again and again: found, and given no more than so much in all."""
+"""Gradients made shorter by their norm and by their size; rows looked up again and again, given no more than so much in all."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nnkit.optim import repeated_rows
+from nnkit import RowGrad, Tensor
+from nnkit.optim import clip_grad_norm, clip_grad_value, grad_norm, repeated_rows
 
 IDS = arrays(np.int32, st.tuples(st.integers(1, 4), st.integers(1, 30)), elements=st.integers(0, 5))
 
@@ -52,3 +53,80 @@ def test_what_is_not_a_number_is_not_hidden():
     gradient = np.full((4, 2), np.nan)
     repeated_rows(np.zeros((1, 4), np.int32), 1, 2)[0].clip(gradient, 1.0)
     assert np.isnan(gradient).all()
+
+
+seeds = st.integers(0, 1000)
+
+
+def with_gradients(seed, dtype=np.float64):
+    """Parameters: a matrix, a number, a table whose gradient is of rows, with repeats, and one without a gradient."""
+    rng = np.random.default_rng(seed)
+    params = [Tensor(np.zeros(shape, dtype)) for shape in [(3, 2), (), (4, 2), (5,)]]
+    params[0].grad, params[1].grad = rng.standard_normal((3, 2)).astype(dtype), np.asarray(rng.standard_normal(), dtype)
+    index = rng.integers(0, 3, 6) if seed % 2 else None
+    values = rng.standard_normal((6 if index is None else 3, 2)).astype(dtype)
+    params[2].grad = RowGrad(rng.integers(0, 4, 6), values, (4, 2), index)
+    return params
+
+
+def dense(params):
+    return np.concatenate([np.asarray(p.grad).reshape(-1) for p in params if p.grad is not None])
+
+
+@given(seeds, st.floats(0.01, 100))
+def test_all_gradients_are_scaled_alike_to_the_largest_norm(seed, max_norm):
+    params = with_gradients(seed)
+    before, values = dense(params), params[2].grad.values.copy()
+    given_rows = params[2].grad
+    norm = clip_grad_norm(iter(params), max_norm)
+    assert norm == pytest.approx(np.linalg.norm(before), rel=1e-12)
+    np.testing.assert_allclose(dense(params), before * min(1, max_norm / (norm + 1e-6)), rtol=1e-12)
+    assert grad_norm(params) <= max_norm * (1 + 1e-12)
+    np.testing.assert_array_equal(given_rows.values, values)  # others may have it
+    assert params[3].grad is None
+
+
+@given(seeds, st.floats(0.01, 3))
+def test_every_number_of_the_dense_gradient_is_brought_within_the_limit(seed, limit):
+    params = with_gradients(seed)
+    before, values = dense(params), params[2].grad.values.copy()
+    given_rows = params[2].grad
+    clip_grad_value(iter(params), limit)
+    np.testing.assert_allclose(dense(params), np.clip(before, -limit, limit), rtol=1e-12)
+    np.testing.assert_array_equal(given_rows.values, values)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("clip", [clip_grad_norm, clip_grad_value])
+def test_gradients_are_clipped_in_place_and_keep_their_dtype(clip, dtype):
+    params = with_gradients(0, dtype)
+    arrays = [p.grad for p in params[:2]]
+    clip(params, np.float64(0.25))
+    assert params[0].grad is arrays[0] and params[1].grad is arrays[1]
+    assert all(p.grad.dtype == dtype for p in params[:3]) and np.abs(dense(params)).max() <= 0.25
+
+
+def test_norms_are_summed_in_float64():
+    p, q = Tensor(np.zeros(200_001, np.float32)), Tensor(np.zeros(3, np.float32))
+    p.grad, q.grad = np.full(200_001, 1e-4, np.float32), np.full(3, 1e25, np.float32)  # whose square is no float32
+    assert grad_norm([p]) == pytest.approx(float(np.float32(1e-4)) * 200_001 ** 0.5, rel=1e-12)
+    assert grad_norm([q]) == pytest.approx(1e25 * 3 ** 0.5, rel=1e-6)
+    assert grad_norm([]) == 0.0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_norm_that_is_not_finite_is_returned_and_nothing_is_scaled(bad):
+    params = with_gradients(0)
+    params[0].grad[1, 1] = bad
+    before = dense(params)
+    assert not np.isfinite(clip_grad_norm(params, 0.1))
+    np.testing.assert_array_equal(dense(params), before)
+    clip_grad_value(params, 0.1)
+    assert params[0].grad[1, 1] == pytest.approx(np.clip(bad, -0.1, 0.1), nan_ok=True)
+
+
+@pytest.mark.parametrize("clip", [clip_grad_norm, clip_grad_value])
+@pytest.mark.parametrize("limit", [0, -1, np.nan])
+def test_a_senseless_limit_is_refused(clip, limit):
+    with pytest.raises(ValueError, match=f"{clip.__name__}: expected a (max_norm|limit) above 0, got"):
+        clip(with_gradients(0), limit)

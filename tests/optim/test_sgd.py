@@ -89,12 +89,30 @@ def test_one_group_may_have_momentum_and_another_none():
     np.testing.assert_allclose([a.value, b.value], [by_hand(np.ones(1), [1, 1, 1], 0.1, 0.9, False, 0), [0.7]])
 
 
+def test_only_what_has_momentum_has_a_state_and_from_the_start():
+    a, b = Tensor(np.ones(1)), Tensor(np.ones(1))
+    assert not SGD([a, b], lr=0.1, weight_decay=0.1).state_arrays()
+    assert SGD([{"params": [a], "momentum": 0.9}, {"params": [b]}], lr=0.1).state_arrays().keys() == {"0.0.velocity"}
+
+
 def test_a_table_in_fortran_order_is_updated_in_place():
     array = np.ones((4, 3), order="F")
     table = Tensor(array)
     table.grad = RowGrad(np.array([1, 1]), np.ones((2, 3)), (4, 3))
     SGD([table], lr=1).step()
     np.testing.assert_array_equal(array[:, 0], [1, -1, 1, 1])
+
+
+def test_large_parameters_of_many_shapes_and_dtypes_share_their_scratch():
+    rng = np.random.default_rng(0)
+    starts = [rng.normal(size=shape).astype(dtype) for shape, dtype in
+              [((200, 100), np.float32), ((30_000,), np.float32), ((100, 90), np.float64), ((20_000,), np.float32)]]
+    params = [Tensor(x.copy()) for x in starts]
+    for p in params:
+        p.grad = np.full_like(p.value, 2)
+    SGD(params, lr=0.5).step()
+    for p, x in zip(params, starts):
+        np.testing.assert_array_equal(p.value, x - 1)
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (200, 100)])

@@ -214,46 +214,6 @@ def test_a_loss_with_every_reduction_and_weights(name, reduction, data):
 
 # Optimizers
 
-OPTIONS = {"SGD": (torch.optim.SGD, [
-    {}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"weight_decay": 0.1}, {"momentum": 0.5, "weight_decay": 0.1},
-    {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}])}
-
-
-def test_every_optimizer_is_in_the_table():
-    assert set(OPTIONS) == {name for name in optim.__all__ if isinstance(getattr(optim, name), type)} - {"Optimizer"}
-
-
-@pytest.mark.parametrize("name, options", [(name, options) for name, (_, many) in OPTIONS.items() for options in many], ids=str)
-@pytest.mark.parametrize("grouped", [False, True])
-@examples
-@given(st.data())
-def test_ten_steps_of_an_optimizer(name, options, grouped, data):
-    draw = data.draw
-    lr = draw(st.floats(0.001, 0.3))
-    n, d = draw(st.integers(1, 5)), draw(st.integers(1, 4))
-    x, target = numbers(draw, (n, d), "normal"), numbers(draw, (n, 2), "normal")
-    ours, theirs = both([numbers(draw, (d, 2), "normal"), numbers(draw, (2,), "normal")])
-
-    def groups(params):
-        return [{"params": params[:1], "lr": lr / 3, **options}, {"params": params[1:]}] if grouped else params
-
-    base = {"lr": lr} if grouped else {"lr": lr, **options}  # in groups one has the options, and the other the defaults
-    one, other = getattr(optim, name)(groups(ours), **base), OPTIONS[name][0](groups(theirs), **base)
-    for step in range(10):
-        if step == 5:  # a schedule's work
-            one.lr = lr / 2
-            for group in other.param_groups:
-                group["lr"] = lr / 2
-        one.zero_grad()
-        other.zero_grad()
-        losses.mean_squared_error(ops.tanh(ops.linear(x, *ours)), target).backward()
-        F.mse_loss(torch.tanh(torch.tensor(x) @ theirs[0] + theirs[1]), torch.tensor(target)).backward()
-        one.step()
-        other.step()
-        for p, t in zip(ours, theirs):
-            same(p.value, t, "steps of optimizers")
-
-
 @pytest.mark.parametrize("sparse", [True, False])
 @examples
 @given(st.data())

@@ -13,7 +13,7 @@ from pydantic import Field
 from nnkit import losses, no_grad
 from nnkit.data import Vocabulary, describe, python_docs, read_csv, split
 from nnkit.errors import ConfigError, DataError
-from nnkit.training import DataSource, Recipe, RunConfig, Section, SGDConfig, TrainingConfig
+from nnkit.training import DataSource, OptimizerConfig, Recipe, RunConfig, Section, SGDConfig, TrainingConfig
 from nnkit.training.components import LayerSpec, build_layers
 
 PYTHON_DOCS = "builtin:python-docs"
@@ -40,7 +40,7 @@ class Config(RunConfig):
     data: Data = Field(Data(), description="the examples")
     model: Model = Field(Model(), description="the layers")
     training: Training = Field(Training(), description="epochs and batches")
-    optimizer: SGDConfig = Field(SGDConfig(lr=0.1), description="the update")
+    optimizer: OptimizerConfig = Field(SGDConfig(lr=0.1), description="the update")
 
 
 @dataclass
@@ -89,6 +89,7 @@ class Bags:
 
 class Classifier(Recipe):
     Config = Config
+    measures = ("dev_loss", "dev_acc")
 
     def __init__(self, config):
         super().__init__(config)

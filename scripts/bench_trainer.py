@@ -88,7 +88,7 @@ def main() -> None:
         folder = Path(name)
         (folder / "numbers.py").write_text(RECIPE.replace("STEPS", str(per_epoch)).replace("HIDDEN", str(a.hidden)), "utf-8")
         config = folder / "numbers.yaml"
-        config.write_text(f"recipe: numbers.py\noptimizer: {{lr: 0.01}}\ntraining: {{epochs: {epochs}}}\n", "utf-8")
+        config.write_text(f"recipe: numbers.py\noptimizer: {{type: SGD, lr: 0.01}}\ntraining: {{epochs: {epochs}}}\n", "utf-8")
         recipe_class = load_recipe(folder / "numbers.py")
         recipe = recipe_class(recipe_class.Config(recipe="numbers.py"))
         bare(recipe, 1)

@@ -39,16 +39,16 @@ def cosine(start: float, end: float) -> Schedule:
     return schedule
 
 
-def step(start: float, every: float, gamma: float = 0.1) -> Schedule:
-    """start · gamma^n after n times `every`, a share of the training: after each 10 of 30 epochs it is 10 / 30.
+def step(start: float, share: float, gamma: float = 0.1) -> Schedule:
+    """start · gamma^n after n times `share` of the training: after each 10 of 30 epochs it is 10 / 30.
 
-    ValueError unless every is above 0 and gamma is not negative.
+    ValueError unless share is above 0 and gamma is not negative.
     """
-    if not every > 0 or not gamma >= 0:
-        raise ValueError(f"step: expected every above 0 and gamma of at least 0, got {every=}, {gamma=}")
+    if not share > 0 or not gamma >= 0:
+        raise ValueError(f"step: expected share above 0 and gamma of at least 0, got {share=}, {gamma=}")
 
     def schedule(progress: float) -> float:
-        times = math.floor(min(max(progress, 0.0), 1.0) / every + 1e-9)  # 0.3 / 0.1 is a little less than 3
+        times = math.floor(min(max(progress, 0.0), 1.0) / share + 1e-9)  # 0.3 / 0.1 is a little less than 3
         return start * gamma ** times
     return schedule
 

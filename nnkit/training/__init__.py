@@ -6,10 +6,12 @@ from nnkit.training.schema import (
     DataSource,
     DataSources,
     EvalConfig,
+    OptimizerConfig,
     RunConfig,
     Section,
     SGDConfig,
     TrainingConfig,
 )
 
-__all__ = ["DataPath", "DataSource", "DataSources", "EvalConfig", "Recipe", "RunConfig", "SGDConfig", "Section", "TrainingConfig"]
+__all__ = ["DataPath", "DataSource", "DataSources", "EvalConfig", "OptimizerConfig", "Recipe", "RunConfig", "SGDConfig",
+           "Section", "TrainingConfig"]

@@ -57,6 +57,7 @@ def recipe_of(tree: Node) -> tuple[str, Place]:
 def validate(tree: Node, model_class: type[M]) -> M:
     """The config that `tree` describes. ConfigError (a PlacedError) with a line for every mistake."""
     data = tree.plain()
+    _name_types(data, model_class)
     for error in _attempt(model_class, data, {LOCATE_PATHS: True})[1]:
         if error["type"] == LOCATE_PATHS:
             found = _find(tree, model_class, error["loc"])
@@ -121,6 +122,18 @@ _Dumper.add_representer(str, _Dumper.represent_str)
 
 
 # From pydantic's errors to lines of ours
+
+def _name_types(data: Any, model_class: type[BaseModel]) -> None:
+    """Put in the `type` of a section that leaves it out where all its keys are of the one that stands by default.
+
+    So `optimizer: {lr: 0.3}` is the recipe's own optimizer with another rate.
+    """
+    for name, field in model_class.model_fields.items():
+        section, default = data.get(name), field.default
+        if isinstance(section, dict) and section and "type" not in section and isinstance(default, BaseModel) and (
+                len(sections_in(field.annotation)) > 1 and section.keys() <= type(default).model_fields.keys()):
+            section["type"] = tag_of(type(default))
+
 
 def _attempt(model_class: type[M], data: Any, context: dict[str, Any]) -> tuple[M | None, list[Any]]:
     try:  # as JSON: there a list may become a tuple, and no number comes of a string

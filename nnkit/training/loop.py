@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from nnkit.autograd import RowGrad, Tensor, no_grad
+from nnkit.autograd import Tensor, no_grad
 from nnkit.errors import Diverged, UserError
 from nnkit.nn import Module
-from nnkit.optim import Optimizer
-from nnkit.optim.schedules import Schedule
-from nnkit.training.checkpoints import load_latest, save_checkpoint
+from nnkit.optim import Optimizer, clip_grad_norm, clip_grad_value, grad_norm
+from nnkit.optim.schedules import Plateau, Schedule
+from nnkit.training.checkpoints import load_checkpoint, load_latest, save_checkpoint
 from nnkit.training.console import Console
+from nnkit.training.counting import Mean, Stopwatch
+from nnkit.training.judge import Judge
 from nnkit.training.metrics import MetricsLog
 from nnkit.training.recipe import Recipe
 from nnkit.training.run_directory import RunDirectory
@@ -29,52 +30,6 @@ from nnkit.training.schema import FEWEST_LOSSES, RunConfig
 from nnkit.training.signals import StopRequest
 
 LINE_EVERY = 30.0  # seconds between lines on the terminal where evaluations are rarer
-
-
-@dataclass
-class Mean:
-    """A loss averaged over items: batches count by their items, in float64."""
-
-    total: float = 0.0
-    count: float = 0.0
-
-    def add(self, total: float, count: float) -> None:
-        self.total += total
-        self.count += count
-
-    def take(self) -> float | None:
-        """The mean so far, None of nothing; and start anew."""
-        mean = self.total / self.count if self.count else None
-        self.total = self.count = 0.0
-        return mean
-
-
-class Stopwatch:
-    """Counts the seconds spent in steps; `paused` leaves out evaluating, saving and drawing."""
-
-    def __init__(self, seconds: float = 0.0):
-        self._before = seconds
-        self._since: float | None = None
-
-    @property
-    def seconds(self) -> float:
-        return self._before + (time.perf_counter() - self._since if self._since is not None else 0.0)
-
-    def start(self) -> None:
-        self._since = time.perf_counter()
-
-    def stop(self) -> None:
-        self._before, self._since = self.seconds, None
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        was_running = self._since is not None
-        self.stop()
-        try:
-            yield
-        finally:
-            if was_running:
-                self.start()
 
 
 @dataclass
@@ -93,15 +48,18 @@ class Position:
 class Trainer:
     """Trains a model by a recipe into a run directory."""
 
-    def __init__(self, recipe: Recipe, model: Module, optimizer: Optimizer, schedule: Schedule, config: RunConfig,
-                 run: RunDirectory, console: Console, on_log: Callable[[dict[str, Any]], Any] | None = None):
-        self.recipe, self.model, self.optimizer, self.schedule = recipe, model, optimizer, schedule
+    def __init__(self, recipe: Recipe, model: Module, optimizer: Optimizer, schedules: tuple[Schedule, Plateau | None],
+                 config: RunConfig, run: RunDirectory, console: Console,
+                 on_log: Callable[[dict[str, Any]], Any] | None = None):
+        self.recipe, self.model, self.optimizer = recipe, model, optimizer
+        self.schedule, self.plateau = schedules
         self.config, self.run, self.console, self.on_log = config, run, console, on_log
         self.epochs = config.training.epochs
         units = getattr(recipe, "units_per_epoch", None)
         if units is None or not units > 0:
             raise self.wrong("units_per_epoch", units, "a number above 0, the sum of the batches' units")
         self.position = Position()
+        self.judge = Judge(config.eval.monitor, config.training.patience)
         self.last_loss = math.nan
         self.clock = Stopwatch()
         self._line_at = time.monotonic()
@@ -111,21 +69,26 @@ class Trainer:
         """Go on from the position to the last epoch, or to the step in which `stop` is asked for. Diverged on NaN."""
         self.metrics = metrics
         recipe, model, optimizer, position = self.recipe, self.model.train(), self.optimizer, self.position
+        together = self.config.training.accumulate
         self.clock.start()
         with np.errstate(all="ignore"):  # what overflows is found in the loss, with better words
             while not self.is_done():
                 rng = np.random.default_rng([self.config.seed, 1, position.epoch])
-                for batch in recipe.batches(position.epoch, rng, position.step_in_epoch):
+                batches = recipe.batches(position.epoch, rng, position.step_in_epoch * together)
+                for group in grouped(batches, together):
                     optimizer.lr = self.schedule(self.progress())
-                    loss = recipe.loss(model, batch)    # model → loss
-                    value = self.read(loss)
                     optimizer.zero_grad()
-                    loss.backward()                     # backward
-                    optimizer.step()                    # update
-                    self.after_step(value, batch)
-                    if stop.signal is not None:
-                        self.clock.stop()
-                        return
+                    for batch in group:                     # one, where training.accumulate is 1
+                        loss = recipe.loss(model, batch)    # model → loss
+                        self.read(loss, batch)
+                        loss.backward(self.share(batch, group))    # backward
+                    self.clip()
+                    optimizer.step()                        # update
+                    self.after_step(group)
+                    if stop.signal is not None or self.is_done():
+                        break
+                if stop.signal is not None or self.is_done():
+                    break
                 if not position.step_in_epoch:
                     raise self.wrong("batches", "nothing", f"at least one batch in epoch {position.epoch + 1}")
                 position.epoch += 1
@@ -134,27 +97,37 @@ class Trainer:
         self.clock.stop()
         self.check_parameters()
 
+    def share(self, batch: Any, group: list[Any]) -> Any:
+        """What a batch's gradient weighs in a step of several: by its items, where its loss is their mean."""
+        if len(group) == 1 or self.recipe.loss_is_sum:
+            return None
+        return np.float64(batch.count / sum(other.count for other in group))
+
+    def clip(self) -> None:
+        limits = self.config.training
+        if limits.clip_value is not None:
+            clip_grad_value(self.model.parameters(), limits.clip_value)
+        if limits.clip_norm is not None:
+            clip_grad_norm(self.model.parameters(), limits.clip_norm)
+
     def is_done(self) -> bool:
-        return self.position.epoch >= self.epochs
+        return self.position.epoch >= self.epochs or self.judge.gives_up
 
     def is_at_the_end(self) -> bool:
         """Done, and with not a step too much, as where a longer training was stopped."""
-        return self.position.epoch == self.epochs and not self.position.step_in_epoch
+        return self.judge.gives_up or (self.position.epoch == self.epochs and not self.position.step_in_epoch)
 
     def progress(self) -> float:
         """The share of the training that is done, 0 to 1."""
         within = min(1.0, self.position.units / self.recipe.units_per_epoch)
         return (self.position.epoch + within) / self.epochs
 
-    def after_step(self, value: float | None, batch: Any) -> None:
+    def after_step(self, group: list[Any]) -> None:
         position, every = self.position, self.config
-        if value is not None:
-            total = value if self.recipe.loss_is_sum else value * batch.count
-            position.since_log.add(total, batch.count)
-            position.since_evaluation.add(total, batch.count)
         position.step += 1
         position.step_in_epoch += 1
-        position.units += batch.units
+        for batch in group:
+            position.units += batch.units
         if every.log.every.is_due_at_step(position.step):
             self.log()
         if every.eval.every.is_due_at_step(position.step):
@@ -217,6 +190,11 @@ class Trainer:
             if not isinstance(measured, dict) or not all(isinstance(v, (int, float, np.number)) for v in measured.values()):
                 raise self.wrong("evaluate", measured, "a dict of numbers, such as {'dev_loss': 0.5}")
             row |= measured
+            if self.judge.sees(row):
+                row["best"] = True
+                self.save_best()
+            if self.plateau is not None:
+                self.plateau.observe(self.judge.value(row))
             self.metrics.append(row)
             if self.on_log is not None:
                 self.on_log(row)
@@ -225,6 +203,7 @@ class Trainer:
     def say_row(self, row: dict[str, Any]) -> None:
         shown = [f"epoch {row['epoch']}/{self.epochs}", f"step {row['step']:,}"]
         shown += [f"{key} {value:.4f}" for key, value in row.items() if key.endswith(("_loss", "_acc")) and value is not None]
+        shown += ["best"] if row.get("best") else []
         shown += [f"lr {row['lr']:.4g}", f"{self.speed():,.0f} {self.recipe.unit}/s", f"{row['seconds']:.1f} s"]
         self.console.say("   ".join(shown))
         self._line_at = time.monotonic()
@@ -236,16 +215,18 @@ class Trainer:
         shown = given if isinstance(given, str) else " ".join(f"{given!r:.80}".split())
         return UserError(f"{type(self.recipe).__name__}.{name} gave {shown}; expected {expected}")
 
-    def read(self, loss: Any) -> float | None:
-        """The loss as a number, at every n-th step (log.loss_every); Diverged, with what is saved, if it is not finite."""
+    def read(self, loss: Any, batch: Any) -> None:
+        """Add the loss to the means, at every n-th step (log.loss_every); Diverged, with what is saved, if it is not finite."""
         if self.position.step % self.config.log.loss_every:
-            return None
+            return
         if not isinstance(loss, Tensor) or math.prod(loss.shape) != 1:
             raise self.wrong("loss", loss, "a Tensor of one number")
         value = float(loss)
         if not math.isfinite(value):
             raise Diverged(self.diverged(self.position.step + 1, f"train_loss is {value}"))
-        return value
+        total = value if self.recipe.loss_is_sum else value * batch.count
+        self.position.since_log.add(total, batch.count)
+        self.position.since_evaluation.add(total, batch.count)
 
     def check_parameters(self) -> None:
         """The last update may have broken what no loss has looked at since."""
@@ -255,12 +236,11 @@ class Trainer:
 
     def diverged(self, step: int, what: str) -> str:
         names = [name for name, p in self.model.named_parameters() if not np.isfinite(p.value).all()]
-        squares = [float(np.sum(np.square(g.coalesce().values if isinstance(g, RowGrad) else g, dtype=np.float64)))
-                   for p in self.model.parameters() if (g := p.grad) is not None]
         saved = (f"the last finite state is {self.run.path('checkpoints/last.npz')} (step {self._saved_at[1]})"
                  if self._saved_at is not None else "nothing was saved before")
-        return (f"step {step}: {what} (lr {self.optimizer.lr:g}, last gradient norm "
-                f"{math.sqrt(sum(squares)):.3g}, first bad tensor: {names[0] if names else 'the loss itself'}); {saved}. "
+        norm = grad_norm(self.model.parameters())
+        return (f"step {step}: {what} (lr {self.optimizer.lr:g}, last gradient norm {norm:.3g}, first bad tensor: "
+                f"{names[0] if names else 'the loss itself'}); {saved}. "
                 f"Try a smaller optimizer.lr (now {self.config.optimizer.lr:g})")
 
     # Saving
@@ -276,10 +256,25 @@ class Trainer:
             arrays |= {f"optimizer/{name}": value for name, value in self.optimizer.state_arrays().items()}
             meta = {"position": asdict(self.position), "lr": self.optimizer.lr, "seconds": self.clock.seconds,
                     "metrics_length": self.metrics.length, "config": self.config.model_dump(mode="json"),
-                    "generators": {name: g.bit_generator.state for name, g in self.model.named_generators()}}
+                    "generators": {name: g.bit_generator.state for name, g in self.model.named_generators()},
+                    "judge": self.judge.state(), "plateau": self.plateau and self.plateau.state()}
             save_checkpoint(self.run.path("checkpoints/last.npz"), arrays, meta)
             self.run.commit_replacement()
             self._saved_at = here
+
+    def save_best(self) -> None:
+        """Write checkpoints/best.npz, the weights alone."""
+        self.check_parameters()
+        arrays = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        save_checkpoint(self.run.path("checkpoints/best.npz"), arrays, self.judge.state())
+
+    def take_best(self) -> bool:
+        """Give the model the weights of checkpoints/best.npz; False where no best model was chosen."""
+        if self.judge.best is None:
+            return False
+        arrays, _ = load_checkpoint(self.run.path("checkpoints/best.npz"))
+        self.model.load_state_dict({name.removeprefix("model/"): a for name, a in arrays.items()})
+        return True
 
     def restore(self) -> int:
         """Take the state of the last checkpoint; returns the length of metrics.jsonl that goes with it."""
@@ -296,6 +291,21 @@ class Trainer:
         self.position = Position(**{**saved, "since_log": Mean(**saved["since_log"]),
                                     "since_evaluation": Mean(**saved["since_evaluation"])})
         self.optimizer.lr = meta["lr"]
+        self.judge.load_state(meta["judge"])
+        if self.plateau is not None:
+            self.plateau.load_state(meta["plateau"])
         self.clock = Stopwatch(meta["seconds"])
         self._saved_at = self.position.epoch, self.position.step
         return meta["metrics_length"]
+
+
+def grouped(batches: Iterable[Any], n: int) -> Iterator[list[Any]]:
+    """Lists of n, the last one of what is left."""
+    group = []
+    for batch in batches:
+        group.append(batch)
+        if len(group) == n:
+            yield group
+            group = []
+    if group:
+        yield group

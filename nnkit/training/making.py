@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from nnkit import optim
 from nnkit.errors import ConfigError
 from nnkit.nn import Module
-from nnkit.optim import SGD, Optimizer, schedules
+from nnkit.optim import Optimizer, schedules
 from nnkit.training import config as configs
 from nnkit.training.places import PlacedError, Problem
 from nnkit.training.recipe import Recipe, find_recipe
@@ -35,21 +36,34 @@ def check_workers(tree: Node, settings: RunConfig, recipe_class: type[Recipe]) -
     elif not recipe_class.shares_tables:
         reason = (f"{recipe_class.__name__} has no tables that processes can share (every step of it changes every parameter); "
                   "set training.workers: 1")
-    elif settings.optimizer.momentum:
-        reason = ("the optimizer keeps a state for each parameter (momentum), which is not shared; set optimizer.momentum: 0, "
-                  "or training.workers: 1")
+    elif settings.optimizer.type != "SGD" or settings.optimizer.momentum:
+        way_out = "set optimizer.momentum: 0" if settings.optimizer.type == "SGD" else "take optimizer.type: SGD"
+        reason = f"the optimizer keeps a state for each parameter, which is not shared; {way_out}, or training.workers: 1"
+    elif settings.training.accumulate > 1 or settings.training.clip_norm or settings.training.clip_value:
+        reason = "training.accumulate, clip_norm and clip_value are for one process; leave them out, or set training.workers: 1"
     if reason is not None:
         raise PlacedError([Problem(tree.value["training"].value["workers"].place, f"training.workers: {workers}: {reason}")])
 
 
+def check_monitor(tree: Node, settings: RunConfig, recipe: Recipe) -> None:
+    """ConfigError where eval.monitor is not a measure that this recipe takes."""
+    monitor, known = settings.eval.monitor, [*recipe.measures, "train_loss"]
+    if monitor is not None and monitor[1:] not in known:
+        raise PlacedError([Problem(tree.value["eval"].value["monitor"].place,
+                                   f"eval.monitor: {monitor}: {type(recipe).__name__} measures no {monitor[1:]}; there is "
+                                   f"{', '.join(known)}, with a + where more is better, - where less is")])
+
+
 def make_optimizer(settings: RunConfig, model: Module) -> Optimizer:
-    return SGD(model.parameters(), **settings.optimizer.model_dump(exclude={"type"}))
+    return getattr(optim, settings.optimizer.type)(model.parameters(), **settings.optimizer.model_dump(exclude={"type"}))
 
 
-def make_schedule(settings: RunConfig) -> schedules.Schedule:
-    lr, schedule = settings.optimizer.lr, settings.schedule
-    if schedule.type == "linear":
-        return schedules.linear(lr, schedule.end)
-    if schedule.type == "cosine":
-        return schedules.cosine(lr, schedule.end)
-    return schedules.constant(lr)
+def make_schedule(settings: RunConfig) -> tuple[schedules.Schedule, schedules.Plateau | None]:
+    """The learning rate over the training; and, where it depends on what is measured, who is to be told."""
+    lr, section = settings.optimizer.lr, settings.schedule
+    rest = section.model_dump(exclude={"type", "warmup"})
+    plateau = None
+    if section.type == "plateau":
+        plateau = schedules.Plateau(lr, **rest, mode="max" if str(settings.eval.monitor).startswith("+") else "min")
+    schedule = plateau or getattr(schedules, section.type)(lr, **rest)
+    return (schedules.warmup(schedule, section.warmup) if section.warmup else schedule), plateau

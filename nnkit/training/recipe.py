@@ -27,6 +27,7 @@ class Recipe:
     loss_is_sum: whether `loss` is the sum over a batch's items (as word2vec has it) or their mean.
     shares_tables: whether several processes may train one model (training.workers): steps touch few rows of large tables, and
     `take_part` says which part of the data each of them has.
+    measures: the names of what `evaluate` returns, so that a mistake in eval.monitor is found before the training.
     progress: shows how much is read, while `__init__` reads it: progress(done, total), both in bytes. The trainer sets it on the
     class, which `load_recipe` makes anew for every run; it is None where nobody looks. Hand it on to `nnkit.data.load_corpus`.
     A batch is any object with `count`, the items its loss is about, and `units`, the words or examples it accounts for
@@ -37,6 +38,7 @@ class Recipe:
     unit = "examples"
     loss_is_sum = False
     shares_tables = False
+    measures: tuple[str, ...] = ()
     units_per_epoch: float
     progress: Callable[[int, int], object] | None = None
 

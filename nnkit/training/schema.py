@@ -17,28 +17,24 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     GetCoreSchemaHandler,
     Tag,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from nnkit.training.sections import Section
+from nnkit.training.updates import ConstantSchedule, OptimizerConfig, ScheduleConfig, SGDConfig
 
 # A validation context {LOCATE_PATHS: True} makes every path report its location, as an error of this type.
 LOCATE_PATHS = "locate_paths"
 
 
 FEWEST_LOSSES = 100  # that a mean in metrics.jsonl is taken of where not every loss is computed
-
-
-class Section(BaseModel):
-    """Base class of all sections. No key but its fields, no value of another type, no infinity, no change later."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False,
-                              ser_json_inf_nan="constants", protected_namespaces=())
 
 
 @dataclass(frozen=True)
@@ -153,9 +149,18 @@ class LogConfig(Section):
 
 
 class EvalConfig(Section):
-    """How often the model is measured."""
+    """How often the model is measured, and by which measure it is judged."""
 
     every: Interval = Field(default=Interval(1, "epoch"), description="how often held-out data is measured")
+    monitor: str | None = Field(default=None, description="the measure that decides which model is best, with its sign: "
+                                "+dev_acc where more is better, -dev_loss where less is; null: none is chosen")
+
+    @field_validator("monitor")
+    @classmethod
+    def _is_signed(cls, monitor: str | None) -> str | None:
+        if monitor is not None and not re.fullmatch(r"[+-]\w+", monitor):
+            raise ValueError(f"expected a sign and a measure, such as +dev_acc (more is better) or -dev_loss, got {monitor!r}")
+        return monitor
 
 
 class SaveConfig(Section):
@@ -170,46 +175,11 @@ class TrainingConfig(Section):
     epochs: int = Field(default=5, ge=1, description="passes over the data")
     blas_threads: int | None = Field(default=1, ge=1, description="threads of a matrix product; null: all there are")
     workers: int = Field(default=1, ge=1, le=256, description="processes that train one model together, for word vectors")
-
-
-class SGDConfig(Section):
-    """nnkit.optim.SGD."""
-
-    type: Literal["SGD"] = Field(default="SGD", description="stochastic gradient descent")
-    lr: float = Field(default=0.025, gt=0, description="learning rate: the length of a step")
-    momentum: float = Field(default=0.0, ge=0, lt=1, description="share of the last update that goes on")
-    nesterov: bool = Field(default=False, description="look ahead along the momentum")
-    weight_decay: float = Field(default=0.0, ge=0, description="pull of every weight towards zero")
-
-    @field_validator("nesterov")
-    @classmethod
-    def _needs_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
-        if nesterov and info.data.get("momentum") == 0:  # absent where momentum has a mistake of its own
-            raise ValueError("true needs a momentum above 0; set momentum, 0.9 for instance")
-        return nesterov
-
-
-class ConstantSchedule(Section):
-    """The learning rate stays as it is."""
-
-    type: Literal["constant"] = Field(default="constant", description="the learning rate stays as it is")
-
-
-class LinearSchedule(Section):
-    """The learning rate goes to `end` in a straight line."""
-
-    type: Literal["linear"] = Field(default="linear", description="the learning rate goes to `end` in a straight line")
-    end: float = Field(default=1e-4, ge=0, description="learning rate at the end of the training")
-
-
-class CosineSchedule(Section):
-    """The learning rate goes to `end` along half a cosine: slowly at first and at last."""
-
-    type: Literal["cosine"] = Field(default="cosine", description="the learning rate goes to `end` along half a cosine")
-    end: float = Field(default=1e-4, ge=0, description="learning rate at the end of the training")
-
-
-ScheduleConfig = Annotated[ConstantSchedule | LinearSchedule | CosineSchedule, Field(discriminator="type")]
+    accumulate: int = Field(default=1, ge=1, description="batches whose gradients make one step: as one batch of all of them")
+    clip_norm: float | None = Field(default=None, gt=0, description="the longest that all gradients together may be")
+    clip_value: float | None = Field(default=None, gt=0, description="the largest that a number of a gradient may be")
+    patience: int | None = Field(default=None, ge=1, description="evaluations in a row without a better eval.monitor, "
+                                 "after which the training ends; null: it does not")
 
 
 class RunConfig(Section):
@@ -219,11 +189,19 @@ class RunConfig(Section):
     name: str | None = Field(default=None, description="the run's folder is runs/NAME-001; null: the config's name")
     seed: int = Field(default=1, ge=0, description="start of all random numbers")
     training: TrainingConfig = Field(default=TrainingConfig(), description="how long to train")
-    optimizer: SGDConfig = Field(default=SGDConfig(), description="the update")
+    optimizer: OptimizerConfig = Field(default=SGDConfig(), description="the update")
     schedule: ScheduleConfig = Field(default=ConstantSchedule(), description="the learning rate over time")
     log: LogConfig = Field(default=LogConfig(), description="what is written down")
     eval: EvalConfig = Field(default=EvalConfig(), description="what is measured")
     save: SaveConfig = Field(default=SaveConfig(), description="what is kept")
+
+    @model_validator(mode="after")
+    def _has_a_judge(self) -> RunConfig:
+        if self.eval.monitor is None and self.training.patience is not None:
+            raise ValueError("training.patience needs a measure to wait for; set eval.monitor, +dev_acc for instance")
+        if self.eval.monitor is None and self.schedule.type == "plateau":
+            raise ValueError("schedule.type: plateau needs a measure to watch; set eval.monitor, -dev_loss for instance")
+        return self
 
 
 # The keys of a config class

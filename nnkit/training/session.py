@@ -23,7 +23,7 @@ from nnkit.training import config as configs
 from nnkit.training.console import Console
 from nnkit.training.files import plain, replacing
 from nnkit.training.loop import Trainer
-from nnkit.training.making import check_workers, make_optimizer, make_schedule, recipe_file
+from nnkit.training.making import check_monitor, check_workers, make_optimizer, make_schedule, recipe_file
 from nnkit.training.metrics import MetricsLog, read_metrics, write_history
 from nnkit.training.plots import safe_plot
 from nnkit.training.recipe import Recipe, load_recipe, local_files
@@ -31,8 +31,9 @@ from nnkit.training.run_directory import RunDirectory
 from nnkit.training.schema import RunConfig
 from nnkit.training.signals import StopRequest
 from nnkit.training.workers import WorkersTrainer
+from nnkit.training.yaml_tree import Node
 
-MAY_CHANGE = ("training.epochs", "log.", "save.", "eval.every")  # on resume: what does not change the past
+MAY_CHANGE = ("training.epochs", "training.patience", "log.", "save.", "eval.every")  # on resume: what does not change the past
 
 
 @dataclass
@@ -79,7 +80,7 @@ def fit(config: str | os.PathLike[str], overrides: Sequence[str] | dict[str, Any
         for name, content in files.items():
             run.path(name).parent.mkdir(parents=True, exist_ok=True)
             run.path(name).write_bytes(content)
-        return _train(run, recipe_class, settings, console, on_log, resumed=False)
+        return _train(run, tree, recipe_class, settings, console, on_log, resumed=False)
     except BaseException:
         console.close()
         if not run.path("metrics.jsonl").exists():  # it never began: a mistake in the config or the data leaves no folder behind
@@ -113,12 +114,12 @@ def resume(name: str | os.PathLike[str], overrides: Sequence[str] = (), *, quiet
     check_workers(tree, settings, recipe_class)
     console = Console(quiet)
     try:
-        return _train(run, recipe_class, settings, console, on_log, resumed=True)
+        return _train(run, tree, recipe_class, settings, console, on_log, resumed=True)
     finally:
         console.close()
 
 
-def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, console: Console,
+def _train(run: RunDirectory, tree: Node, recipe_class: type[Recipe], settings: RunConfig, console: Console,
            on_log: Callable[[dict[str, Any]], Any] | None, resumed: bool) -> Run:
     with run.claimed(), threadpool_limits(settings.training.blas_threads, user_api="blas"):
         console.open_log(run.path("train.log"))
@@ -126,6 +127,7 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
         console.say("data    reading")  # the builtin text takes ten seconds the first time, then it is cached
         recipe_class.progress = console.show_reading
         recipe = recipe_class(settings)
+        check_monitor(tree, settings, recipe)
         if summary := recipe.summary():
             console.say(f"data    {summary}")
         model = recipe.build(np.random.default_rng([settings.seed, 0]))
@@ -152,6 +154,9 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
             # one that was killed between its last step and its last file has only its files to write
             unwritten = trainer.is_at_the_end() and run.read_run().get("status") != "finished"
             if trainer.is_done() and not unwritten:
+                if trainer.judge.gives_up:
+                    raise UserError(f"{run} ended early, for {settings.eval.monitor} became no better in "
+                                    f"{trainer.judge.waited} evaluations; to train on, add training.patience=N with a larger N")
                 raise UserError(f"{run} has all its {trainer.epochs} epochs; to train on, add training.epochs=N with a larger N "
                                 "(a schedule is then that of N epochs)")
             console.say(f"resume  from step {trainer.position.step:,}")
@@ -174,6 +179,12 @@ def finish(run: RunDirectory, recipe: Recipe, model: Module, trainer: Trainer, c
     trainer.save()
     if trainer.is_done() and trainer.has_a_window():
         trainer.log()  # after saving: where the training goes on, these steps are part of a longer window
+    judge = trainer.judge
+    if judge.gives_up:
+        console.say(f"early   {judge.monitor} became no better in {judge.waited} evaluations (training.patience)")
+    if trainer.take_best():
+        console.say(f"best    epoch {judge.epoch}, step {judge.step:,}: {judge.monitor} {judge.best:.4f}; what follows is of it")
+        run.update_run(best={"metric": judge.monitor, "value": judge.best, "epoch": judge.epoch, "step": judge.step})
     model.eval()
     recipe.export(model, run.path)
     write_history(read_metrics(run.path("metrics.jsonl")), run.path("history.csv"))

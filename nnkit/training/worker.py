@@ -40,7 +40,7 @@ class Worker:
                  trainer: int):
         self.recipe, self.model, self.settings = recipe, model.train(), settings
         self.optimizer = make_optimizer(settings, model)
-        self.schedule = make_schedule(settings)
+        self.schedule, _ = make_schedule(settings)
         self.board, self.me, self.trainer = shared.board, me, trainer
         self.units_in_all = recipe.units_per_epoch * settings.training.epochs  # of all workers
         recipe.take_part(me, workers)

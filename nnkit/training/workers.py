@@ -66,6 +66,8 @@ class WorkersTrainer(Trainer):
                 self.evaluate()
             if self.is_due("save"):
                 self.save()
+            if self.judge.gives_up:
+                return
             self._seen = self.position.step
             if still:
                 board.order = RUN

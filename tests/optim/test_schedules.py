@@ -59,7 +59,7 @@ def test_step_falls_after_every_so_many_epochs_and_not_within(start, gamma, ever
 
 @pytest.mark.parametrize("every, gamma", [(0, 0.5), (-1, 0.5), (math.nan, 0.5), (0.1, -1), (0.1, math.nan)])
 def test_a_senseless_step_is_refused(every, gamma):
-    with pytest.raises(ValueError, match="step: expected every above 0 and gamma of at least 0"):
+    with pytest.raises(ValueError, match="step: expected share above 0 and gamma of at least 0"):
         schedules.step(1.0, every, gamma)
 
 

@@ -207,8 +207,8 @@ KILL_IN_A_STEP = """\
 import os, signal, sys
 from nnkit.training import loop
 after_step = loop.Trainer.after_step
-def killed(self, value, batch):
-    after_step(self, value, batch)
+def killed(self, batches):
+    after_step(self, batches)
     if self.position.epoch == 2 and self.position.step_in_epoch == 9:
         os.kill(os.getpid(), signal.SIGKILL)
 loop.Trainer.after_step = killed

@@ -35,7 +35,7 @@ from nnkit.training.synonyms import CALLED_HERE, NOT_HERE, explain, plain
     ("cheese: 3", "c.yaml:2:1: unknown key 'cheese'; known: recipe, name, seed, "),
     ("model: {zzz: 3}", "c.yaml:2:9: unknown key 'zzz' in model; known: dim, hidden, layers, negatives"),
     ("schedule: {type: constant, end: 1}",
-     "c.yaml:2:28: unknown key 'end' in schedule of type constant; it belongs to type linear or cosine: leave it out, "),
+     "c.yaml:2:28: unknown key 'end' in schedule of type constant; it belongs to type linear or cosine or plateau: leave it out, "),
 ])
 def test_an_unknown_key_is_answered_with_the_known_one(mistakes, text, expected):
     found = mistakes(text)

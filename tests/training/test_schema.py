@@ -9,15 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from nnkit.training import schema
+from nnkit.training import schema, updates
 from nnkit.training.making import make_schedule
 from nnkit.training.schema import (
-    CosineSchedule,
     DataPath,
     DataSource,
     DataSources,
     Interval,
-    LinearSchedule,
     RunConfig,
     Section,
     SGDConfig,
@@ -25,8 +23,9 @@ from nnkit.training.schema import (
     resolve_path,
     sections_in,
 )
+from nnkit.training.updates import CosineSchedule, LinearSchedule
 
-SECTIONS = [c for c in vars(schema).values() if isinstance(c, type) and issubclass(c, Section)]
+SECTIONS = [c for c in {**vars(schema), **vars(updates)}.values() if isinstance(c, type) and issubclass(c, Section)]
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -70,8 +69,9 @@ def test_the_schedule_is_chosen_by_its_type():
 @pytest.mark.parametrize("kind, at_half", [("constant", 0.5), ("linear", 0.3), ("cosine", 0.3)])
 def test_a_schedule_is_made_of_its_section_and_begins_at_the_optimizers_rate(kind, at_half):
     end = {} if kind == "constant" else {"end": 0.1}
-    config = RunConfig.model_validate({"recipe": "x", "optimizer": {"lr": 0.5}, "schedule": {"type": kind, **end}})
-    schedule = make_schedule(config)
+    config = RunConfig.model_validate({"recipe": "x", "optimizer": {"type": "SGD", "lr": 0.5}, "schedule": {"type": kind, **end}})
+    schedule, plateau = make_schedule(config)
+    assert plateau is None
     assert (schedule(0), schedule(1)) == (0.5, 0.5 if kind == "constant" else 0.1)
     assert schedule(0.5) == pytest.approx(at_half) and (schedule(0.1) > 0.48) == (kind != "linear")
 

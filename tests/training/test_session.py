@@ -28,8 +28,8 @@ def stop_after(monkeypatch, steps, number=signal.SIGINT):
     """As if the signal arrived during the given step."""
     after_step = loop.Trainer.after_step
 
-    def stopping(self, value, batch):
-        after_step(self, value, batch)
+    def stopping(self, batches):
+        after_step(self, batches)
         if self.position.step == steps:
             signal.raise_signal(number)
 

@@ -1,4 +1,4 @@
-"""The hard cases of other libraries' users: each numbered one of the autograd list has a test that carries its number."""
+"""The hard cases of other libraries' users: each numbered one of the lists has a test that carries its number."""
 
 import re
 from pathlib import Path
@@ -14,9 +14,10 @@ def marked(listed):
     return {int(number) for number in re.findall(rf'mark\.case\("{listed}", (\d+)\)', text)}
 
 
-def test_every_case_of_the_autograd_list_has_a_test():
-    path = CASES / "autograd.md"
+@pytest.mark.parametrize("listed, line", [("autograd", r"^(\d+)\. "), ("wordvectors", r"^\| (\d+) \|")])
+def test_every_case_of_the_list_has_a_test(listed, line):
+    path = CASES / f"{listed}.md"
     if not path.is_file():
         pytest.skip(f"no list of cases at {path}")
-    numbers = {int(number) for number in re.findall(r"^(\d+)\. ", path.read_text(encoding="utf-8"), re.MULTILINE)}
-    assert numbers and numbers - marked("autograd") == set()
+    numbers = {int(number) for number in re.findall(line, path.read_text(encoding="utf-8"), re.MULTILINE)}
+    assert numbers and numbers - marked(listed) == set()

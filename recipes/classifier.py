@@ -1,22 +1,26 @@
 """A classifier with hidden layers: y = f(x W + b) and on, the class with the largest y wins.
 
 It reads a table of numbers (CSV, the class in one column), or the docstrings that every Python installation carries: their
-words as a bag, their package as the class.
+words as a bag, their package as the class. A run can be asked when its data is gone: `nnkit predict` takes rows without the
+class, or texts; `nnkit evaluate RUN FILE` a table like that of the training, or lines of a class, a tab and a text.
 """
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from nnkit import losses, no_grad
-from nnkit.data import Vocabulary, describe, python_docs, read_csv, split
+from nnkit.data import Vocabulary, describe, python_docs, read_csv, read_lines, split
+from nnkit.data.features import Bags, Columns, blocks, column_names
 from nnkit.errors import ConfigError, DataError
 from nnkit.training import DataSource, OptimizerConfig, Recipe, RunConfig, Section, SGDConfig, TrainingConfig
 from nnkit.training.components import LayerSpec, build_layers
 
 PYTHON_DOCS = "builtin:python-docs"
+AT_ONCE = 256  # examples in a product where nothing is trained
 
 
 class Data(Section):
@@ -55,36 +59,16 @@ class Batch:
     units = count          # speed is counted in examples, too
 
 
-class Table:
-    """Numbers, each column brought to mean 0 and deviation 1 by what the training part says of it."""
+class Prediction(NamedTuple):
+    """The class with the largest probability, that probability, and the input as it was given."""
 
-    def __init__(self, features, train):
-        exact = features.astype(np.float64)  # in float32 a large column overflows, and a constant one has a deviation
-        mean, deviation = exact[train].mean(0), exact[train].std(0)
-        self.rows = ((exact - mean) / np.where(deviation == 0, 1, deviation)).astype(np.float32)
-        self.n_features = self.rows.shape[1]
+    label: str
+    probability: float
+    input: Any
 
-    def features(self, chosen):
-        return self.rows[chosen]
-
-
-class Bags:
-    """Texts as bags of words: a column for every word of the vocabulary, 1/sqrt(n) in those of a text's n different words.
-
-    Words that the training part does not know are left out; a text of none of them is a row of zeros.
-    """
-
-    def __init__(self, texts, train, min_count):
-        self.vocabulary = Vocabulary.count([texts[i] for i in train], min_count, source=PYTHON_DOCS)
-        index = self.vocabulary.index
-        self.words = [np.unique([index[word] for word in text if word in index]).astype(np.intp) for text in texts]
-        self.n_features = len(self.vocabulary)
-
-    def features(self, chosen):
-        rows = np.zeros((len(chosen), self.n_features), np.float32)
-        for row, i in zip(rows, chosen):
-            row[self.words[i]] = 1 / np.sqrt(max(1, len(self.words[i])))
-        return rows
+    def __str__(self):
+        shown = self.input if isinstance(self.input, str) else ",".join(map(str, self.input))
+        return f"{self.label}\t{self.probability:.4f}\t{shown}"
 
 
 class Classifier(Recipe):
@@ -96,7 +80,8 @@ class Classifier(Recipe):
         data, rng = config.data, np.random.default_rng([config.seed, 2])
         if data.train.startswith("builtin:") and data.train != PYTHON_DOCS:
             raise DataError(f"{data.train}: no such built-in corpus; there is {PYTHON_DOCS}")
-        features, labels = read_docstrings(data.min_examples) if data.train == PYTHON_DOCS else read_csv(data.train, data.label)
+        is_text = data.train == PYTHON_DOCS
+        examples, labels = read_docstrings(data.min_examples) if is_text else read_csv(data.train, data.label)
         self.labels = sorted(set(labels))
         if len(self.labels) < 2:
             raise DataError(f"{data.train}: every example is of class {self.labels[0]!r}; a classifier needs two classes")
@@ -106,7 +91,12 @@ class Classifier(Recipe):
         self.train, self.dev = split(self.classes, data.dev, rng)
         if not len(self.dev):
             raise DataError(f"{data.train}: {len(labels)} examples leave none to hold out; raise data.dev (now {data.dev})")
-        self.inputs = Bags(features, self.train, data.min_count) if data.train == PYTHON_DOCS else Table(features, self.train)
+        if is_text:
+            texts = [examples[i] for i in self.train]
+            self.inputs = Bags(Vocabulary.count(texts, data.min_count, source=PYTHON_DOCS))
+        else:
+            self.inputs = Columns.of(examples[self.train], column_names(data.train, data.label))
+        self.examples = self.inputs.encode(examples)
         self.units_per_epoch = len(self.train)
 
     def build(self, rng):
@@ -116,7 +106,7 @@ class Classifier(Recipe):
             raise ConfigError(str(error)) from error
 
     def batch(self, chosen):
-        return Batch(self.inputs.features(chosen), self.classes[chosen])
+        return Batch(self.inputs.features(self.examples, chosen), self.classes[chosen])
 
     def batches(self, epoch, rng, start=0):
         order, size = rng.permutation(self.train), self.config.training.batch_size
@@ -127,9 +117,9 @@ class Classifier(Recipe):
         return losses.cross_entropy(model(batch.x), batch.classes)
 
     def evaluate(self, model):
-        loss, right, size = 0.0, 0, 256
-        for first in range(0, len(self.dev), size):
-            batch = self.batch(self.dev[first:first + size])
+        loss, right = 0.0, 0
+        for first in range(0, len(self.dev), AT_ONCE):
+            batch = self.batch(self.dev[first:first + AT_ONCE])
             logits = model(batch.x)
             loss += float(losses.cross_entropy(logits, batch.classes, reduction="sum"))
             right += int((logits.value.argmax(1) == batch.classes).sum())
@@ -145,14 +135,67 @@ class Classifier(Recipe):
 
     def export(self, model, path):
         write_lines(path("labels.txt"), self.labels)
-        if isinstance(self.inputs, Bags):
-            self.inputs.vocabulary.save(path("vocab.txt"))
+        self.inputs.save(path)
 
     def report(self, model):
         with no_grad():
             accuracy = self.evaluate(model)["dev_acc"]
         commonest = np.bincount(self.classes[self.dev]).max() / len(self.dev)
         return [f"dev accuracy {accuracy:.4f} ({len(self.dev):,} examples; the commonest class alone gives {commonest:.4f})"]
+
+    # Using a run
+
+    @classmethod
+    def from_run(cls, config, path):
+        recipe = cls.__new__(cls)  # what __init__ does is to read the data
+        Recipe.__init__(recipe, config)
+        recipe.labels = list(read_lines(path("labels.txt")))
+        recipe.inputs = (Bags if config.data.train == PYTHON_DOCS else Columns).load(path)
+        return recipe
+
+    def logits(self, model, examples):
+        """(n, classes) for n examples of `inputs.read`, AT_ONCE of them at most."""
+        # always as many rows: a product of another shape may round otherwise, and an answer would depend on its neighbours
+        x = np.zeros((AT_ONCE, self.inputs.n_features), np.float32)
+        encoded = self.inputs.encode([example.content for example in examples])
+        x[:len(examples)] = self.inputs.features(encoded, np.arange(len(examples)))
+        return model(x)[:len(examples)]
+
+    def predict(self, model, inputs, source="input"):
+        """A Prediction for each text, or for each row of numbers: a line of CSV, or a sequence."""
+        for block in blocks(self.inputs.read(inputs, source), AT_ONCE):
+            logits = self.logits(model, block).value.astype(np.float64)
+            shares = np.exp(logits - logits.max(1, keepdims=True))
+            shares /= shares.sum(1, keepdims=True)
+            for example, row in zip(block, shares):
+                best = int(row.argmax())
+                yield Prediction(self.labels[best], float(row[best]), example.given)
+
+    def score(self, model, file):
+        """test_loss, test_acc, n, and for texts the share of their words that the run does not know."""
+        loss, right, n, words, unknown = 0.0, 0, 0, 0, 0
+        numbers = {label: i for i, label in enumerate(self.labels)}
+        strange = []
+        for block in blocks(self.inputs.read(read_lines(file), file, self.config.data.label), AT_ONCE):
+            strange += [example for example in block if example.label not in numbers]
+            if strange:  # nothing can be measured; the others like it are still to be found
+                continue
+            logits, classes = self.logits(model, block), np.array([numbers[example.label] for example in block])
+            loss += float(losses.cross_entropy(logits, classes, reduction="sum"))
+            right += int((logits.value.argmax(1) == classes).sum())
+            n += len(block)
+            if isinstance(self.inputs, Bags):
+                words += sum(len(example.content) for example in block)
+                unknown += sum(word not in self.inputs.vocabulary for example in block for word in example.content)
+        if strange:
+            others = "".join(f", {e.label!r} in line {e.place.rpartition(':')[2]}" for e in strange[1:5])
+            others += f" and {len(strange) - 5} more" if len(strange) > 5 else ""
+            raise DataError(f"{strange[0].place}: {strange[0].label!r} is no class of this run{others}; "
+                            f"its classes are {', '.join(self.labels)}")
+        if not n:
+            raise DataError(f"{file}: no examples in it")
+        measured = {"test_loss": loss / n, "test_acc": right / n, "n": n}
+        return measured | ({"unknown_words": unknown / max(1, words)} if isinstance(self.inputs, Bags) else {})
 
 
 def read_docstrings(min_examples):

@@ -20,9 +20,11 @@ from nnkit.training.word_recipe import MANY, WordConfig, WordVectorRecipe
 
 class Training(TrainingConfig):
     blocks: int = Field(16, ge=1, description="blocks in a step, from all over the text")
-    block_length: int = Field(64, ge=1, description="words in a block")
+    block_length: int = Field(32, ge=1, description="words in a block")
     tile: int = Field(16, ge=1, description="words whose windows are one product; the divisor it shares with block_length")
-    shared_negatives: int = Field(32, ge=1, description="random words a block shares, weighted to count as `negatives`")
+    # fewer than a word of the block: each then stands for so many pairs that steps overshoot, and the vectors are worse
+    shared_negatives: int = Field(32, ge=1, description="random words a block shares, weighted to count as `negatives`; as many "
+                                  "as block_length, or more")
 
 
 class Config(WordConfig):

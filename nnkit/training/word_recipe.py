@@ -22,7 +22,7 @@ from nnkit.training.schema import DataPath, DataSources, EvalConfig, RunConfig, 
 from nnkit.training.starting import Start
 from nnkit.vectors import WordVectors, evaluate_odd_one_out, read_sections
 
-MANY = 0.2          # learning rate times look-ups of a word in a step; where that is more, what a step moves is bounded
+MANY = 0.3          # learning rate times look-ups of a word in a step; where that is more, what a step moves is bounded
 LONGEST_MOVE = 4.0  # of a score, then, by the move of one vector
 
 

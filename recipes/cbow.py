@@ -126,6 +126,7 @@ class Batch:
 class CBOW(WordVectorRecipe):
     Config = Config
     tables = ("words", "centres")
+    not_derivatives = ("words.weight",)   # for `nnkit check --gradcheck`: see window_means
 
     def __init__(self, config):
         super().__init__(config)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from nnkit.errors import ConfigError, UserError
+from nnkit.training.comparing import config_of, differences
 from nnkit.training.files import replacing
 from nnkit.training.metrics import Points, is_number, measures, points_of, read_metrics, thinned
 from nnkit.training.run_directory import RunDirectory
@@ -239,43 +240,11 @@ def _run_labels(folders: Sequence[Path], longest: int) -> list[str]:
     names = [RunDirectory(folder).id for folder in folders]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
-    configs = [_flat(_config(folder)) for folder in folders]
-    readable = [config for config in configs if config]
-    keys = dict.fromkeys(key for config in readable for key in config)
-    differing = [key for key in keys if key != "name" and len({str(config.get(key)) for config in readable}) > 1]
     labels = []
-    for name, config in zip(names, configs, strict=True):
-        values = {key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in config.items()}
-        parts = [f"{_short(key, differing)}={_text(values[key], 20)}" for key in differing if key in values]
+    for name, values in zip(names, differences([config_of(folder) for folder in folders]), strict=True):
+        parts = [f"{key}={_text(value, 20)}" for key, value in values.items()]
         labels.append(_text(f"{name}   {'  '.join(parts)}".strip(), longest))
     return labels
-
-
-def _short(key: str, others: Iterable[str]) -> str:
-    """The last part of a dotted key, where no other key ends so; else the whole."""
-    last = key.rpartition(".")[2]
-    return key if last.isdigit() or sum(other.rpartition(".")[2] == last for other in others) > 1 else last
-
-
-def _config(folder: Path) -> Any:
-    import yaml
-
-    try:
-        with open(folder / "config.yaml", encoding="utf-8", newline="") as file:
-            return yaml.safe_load(file)
-    except (OSError, ValueError, yaml.YAMLError):
-        return None  # a picture can do without
-
-
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(tree, dict):
-        items: Iterable[tuple[Any, Any]] = tree.items()
-    elif isinstance(tree, list):
-        items = enumerate(tree)
-    else:
-        return {prefix: tree} if prefix else {}
-    before = f"{prefix}." if prefix else ""
-    return {path: leaf for key, value in items for path, leaf in _flat(value, f"{before}{key}").items()}
 
 
 def _text(value: Any, longest: int) -> str:

@@ -23,7 +23,9 @@ CALLED_HERE = {  # the key, or the end of its path, by what others call it: lowe
     "optim": "optimizer", "solver": "optimizer", "scheduler": "schedule", "lr_scheduler": "schedule",
     "batchsize": "batch_size", "minibatch_size": "batch_size", "batch": "batch_size",
     "num_epochs": "epochs", "n_epochs": "epochs", "max_epochs": "epochs", "max_iter": "epochs",
-    "l2": "weight_decay",
+    "l2": "weight_decay", "max_grad_norm": "clip_norm", "grad_clip": "clip_norm", "gradient_clip_val": "clip_norm",
+    "gradient_accumulation_steps": "accumulate", "accumulate_grad_batches": "accumulate", "grad_accum": "accumulate",
+    "early_stopping": "patience", "early_stopping_patience": "patience", "metric_for_best_model": "eval.monitor",
     "hidden_dim": "hidden", "hidden_size": "hidden", "hidden_layer_sizes": "layers",
     "random_seed": "seed", "random_state": "seed", "num_threads": "blas_threads", "validation_split": "data.dev",
     "evaluation": "eval", "logging": "log", "checkpoint": "save",
@@ -33,9 +35,9 @@ CALLED_HERE = {  # the key, or the end of its path, by what others call it: lowe
 WORD_VECTORS = "negatives"  # the key that shows that a config is about word vectors
 
 NOT_HERE = {  # a key without which the answer has no sense, and the answer
-    "sg": (WORD_VECTORS, "word vectors are always learnt by skip-gram, as with sg=1; leave it out"),
-    "cbow": (WORD_VECTORS, "word vectors are always learnt by skip-gram, as with -cbow 0; leave it out"),
-    "cbow_mean": (WORD_VECTORS, "there is no CBOW, only skip-gram; leave it out"),
+    "sg": (WORD_VECTORS, "the recipe says it: recipe: sgns is skip-gram (sg=1), recipe: cbow is CBOW (sg=0); leave it out"),
+    "cbow": (WORD_VECTORS, "the recipe says it: recipe: sgns is skip-gram (-cbow 0), recipe: cbow is CBOW; leave it out"),
+    "cbow_mean": (WORD_VECTORS, "recipe: cbow always takes the mean (cbow_mean=1); leave it out"),
     "hs": (WORD_VECTORS, "there is no hierarchical softmax, only negative sampling; leave it out"),
     "loss": (WORD_VECTORS, "the loss is always that of negative sampling; leave it out"),
     "bucket": (WORD_VECTORS, "words have no vectors of their character n-grams; leave it out"),

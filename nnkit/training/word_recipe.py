@@ -5,6 +5,7 @@ A recipe of this kind adds its model's picture: which words of a block predict w
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -149,6 +150,10 @@ class WordVectorRecipe(Recipe):
         if often is not None:
             longest = LONGEST_MOVE / max(1, *np.linalg.norm(others.weight.value[often.rows], axis=1))
             rows.register_hook(lambda gradient: often.clip(gradient, longest / self.config.optimizer.lr))
+
+    def expected_loss(self) -> float | None:
+        """Of a word and its negatives before the first step: every score is 0, each as good as a coin."""
+        return None if self.start is not None else (1 + self.config.model.negatives) * math.log(2)
 
     # What is said and written
 

@@ -35,7 +35,8 @@ from nnkit.training.synonyms import CALLED_HERE, NOT_HERE, explain, plain
     ("cheese: 3", "c.yaml:2:1: unknown key 'cheese'; known: recipe, name, seed, "),
     ("model: {zzz: 3}", "c.yaml:2:9: unknown key 'zzz' in model; known: dim, hidden, layers, negatives"),
     ("schedule: {type: constant, end: 1}",
-     "c.yaml:2:28: unknown key 'end' in schedule of type constant; it belongs to type linear or cosine or plateau: leave it out, "),
+     "c.yaml:2:28: unknown key 'end' in schedule of type constant; it belongs to type linear or cosine or plateau: leave it "
+     "out, "),
 ])
 def test_an_unknown_key_is_answered_with_the_known_one(mistakes, text, expected):
     found = mistakes(text)
@@ -64,7 +65,7 @@ RECIPES = {name: load_recipe(shipped_folder("recipes") / f"{name}.py").Config fo
     ("iter", "training.epochs"), ("epoch", "training.epochs"), ("epochs", "training.epochs"),
     ("workers", "training.workers"), ("threads", "training.workers"), ("-threads", "training.workers"),
     ("random_state", "seed"), ("log_interval", "log.every"),
-    ("sg", "skip-gram"), ("-cbow", "skip-gram"), ("cbow_mean", "no CBOW"), ("hs", "no hierarchical softmax"),
+    ("sg", "skip-gram"), ("-cbow", "skip-gram"), ("cbow_mean", "always takes the mean"), ("hs", "no hierarchical softmax"),
     ("loss", "negative sampling"), ("bucket", "no vectors of their character n-grams"), ("wordNgrams", "no n-grams of words"),
     ("-output", "--out DIR"), ("-binary", "--to word2vec-binary"), ("device", "on the processor")])
 def test_who_knows_a_key_of_word_vectors_by_another_name_is_told_ours_or_that_there_is_none(tmp_path, written, expected):

@@ -1,0 +1,91 @@
+"""nnkit runs, show and list: what there is, said so that a person and a spreadsheet can read it."""
+
+import csv
+import io
+
+import pytest
+
+import nnkit
+from nnkit.__main__ import main
+from nnkit.training.config import public_paths
+from nnkit.training.recipe import load_recipe, shipped_folder
+
+CONFIG = """\
+recipe: sgns
+data: {train: corpus.txt, min_count: 1}
+model: {dim: 4, window: 2}
+training: {epochs: 2, blocks: 2, block_length: 8, shared_negatives: 4}
+"""
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus.txt").write_text("a b c d e f\n" * 40, encoding="utf-8")
+    (tmp_path / "small.yaml").write_text(CONFIG, encoding="utf-8")
+    return "small.yaml"
+
+
+def test_runs_says_what_each_came_to_and_in_what_they_differ(config, capsys):
+    nnkit.fit(config, {"optimizer.lr": 0.1, "eval.monitor": "-train_loss"}, quiet=True)
+    nnkit.fit(config, {"optimizer.lr": 0.2, "model.dim": 5}, quiet=True)
+    with pytest.raises(nnkit.UserError):
+        nnkit.fit(config, {"optimizer.lr": 1e39}, quiet=True)
+    assert main(["runs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["run", "status", "epochs", "best", "train_loss", "seconds", "differs", "in"]
+    assert lines[3].startswith("small-001  finished  2/2") and "-train_loss " in lines[3] and "lr=0.1" in lines[3]
+    assert "small-002  finished  2/2" in lines[2] and "dim=5" in lines[2]
+    assert main(["runs", "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["run"] for row in rows][-2:] == ["small-002", "small-001"] and rows[-1]["epochs"] == "2/2"
+
+
+def test_a_damaged_run_does_not_hide_the_others(config, capsys):
+    run = nnkit.fit(config, quiet=True)
+    nnkit.fit(config, quiet=True)
+    run.directory.path("metrics.jsonl").write_text("{broken\n{}\n", encoding="utf-8")
+    assert main(["runs"]) == 0
+    out = capsys.readouterr().out
+    assert "small-001  broken" in out and "small-002  finished" in out
+
+
+def test_a_folder_without_runs_is_said_to_be_one(config, capsys):
+    assert main(["runs", "elsewhere"]) == 1
+    assert "elsewhere: holds no runs; nnkit train CONFIG" in capsys.readouterr().err
+
+
+def test_show_has_every_key_with_its_place_and_help(config, capsys):
+    assert main(["show", config, "optimizer.lr=0.1"]) == 0
+    out = capsys.readouterr().out
+    shown = [line.partition(":")[0] for line in out.splitlines() if not line.startswith(" ")]
+    keys = public_paths(load_recipe(shipped_folder("recipes") / "sgns.py").Config)
+    assert shown == [key.path for key in keys if key.type in ("", "constant")]
+    assert "model.dim: 4   (default 100)\n    numbers in a vector   [small.yaml:3:14]" in out
+    assert "optimizer.lr: 0.1   (default 0.025)\n" in out and "[command line: optimizer.lr=0.1]" in out
+    assert "model.negatives: 5\n    random words against every true one\n" in out
+
+
+def test_show_of_a_run_tells_what_came_of_it(config, capsys):
+    run = nnkit.fit(config, quiet=True)
+    assert main(["show", str(run.path)]) == 0
+    out = capsys.readouterr().out
+    assert "status" in out and "finished" in out and "model.dim: 4" in out
+
+
+def test_show_answers_a_mistake_as_train_does(config, capsys):
+    assert main(["show", config, "model.dmi=3"]) == 2
+    assert "command line: model.dmi=3: unknown key 'dmi' in model; did you mean 'dim'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind, some", [
+    ("recipes", ["sgns", "cbow", "classifier"]), ("layers", ["Linear(in_features, out_features, bias=True", "Dropout("]),
+    ("losses", ["cross_entropy(logits, classes, *, reduction='mean')"]), ("optimizers", ["SGD(params, lr", "AdamW(params"]),
+    ("ops", ["matmul(", "relu(x)", "softmax("]),
+])
+def test_list_has_what_there_is_each_with_a_line_of_help(kind, some, capsys):
+    assert main(["list", kind]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names, texts = lines[::2], lines[1::2]
+    assert all(any(name.startswith(one) for name in names) for one in some)
+    assert len(names) == len(set(names)) and all(text.startswith("    ") and text.strip() for text in texts)

@@ -1,6 +1,6 @@
 """nnkit: a neural-network training toolkit on NumPy.
 
-The names here are the ones a program uses. What needs pydantic, yaml or matplotlib (`fit`, `resume`) is imported when
+The names here are the ones a program uses. What needs pydantic, yaml or matplotlib (`fit`, `resume`, `load`) is imported when
 it is first asked for.
 """
 
@@ -29,7 +29,7 @@ from nnkit.nn import load_into, save
 
 __all__ = ["AnomalyError", "ConfigError", "DataError", "Diverged", "Operation", "RecordingError", "RowGrad", "Tensor",
            "UserError", "backward", "check_gradients", "data", "default_dtype", "detect_anomaly", "enable_grad", "fit", "grad",
-           "hessian", "jacobian", "load_into", "losses", "nn", "no_grad", "ops", "optim", "record", "resume", "save",
+           "hessian", "jacobian", "load", "load_into", "losses", "nn", "no_grad", "ops", "optim", "record", "resume", "save",
            "scatter_add_rows", "tensor_op"]
 
 
@@ -38,4 +38,8 @@ def __getattr__(name: str):
         from nnkit.training import session
 
         return getattr(session, name)
+    if name == "load":
+        from nnkit.training import using
+
+        return using.load
     raise AttributeError(f"module 'nnkit' has no attribute {name!r}")

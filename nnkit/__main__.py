@@ -9,10 +9,17 @@ from collections.abc import Sequence
 COMMANDS = {  # the module of each, and what it does
     "train": ("nnkit.train", "train a model as a config file says"),
     "plot": ("nnkit.plot", "draw the loss curves of one run, or of several"),
+    "evaluate": ("nnkit.commands.evaluate", "measure a run on held-out data or on a file"),
+    "predict": ("nnkit.commands.predict", "ask a run: a class for each line of a file"),
     "neighbors": ("nnkit.commands.neighbors", "print the nearest words of a word"),
     "analogy": ("nnkit.commands.analogy", "a is to b as c is to what?"),
     "similarity": ("nnkit.commands.similarity", "score word vectors on pairs and analogies, or two words"),
     "map": ("nnkit.commands.map", "draw words as a map"),
+    "check": ("nnkit.commands.check", "rehearse a training, write nothing, say what is odd"),
+    "sweep": ("nnkit.commands.sweep", "train all combinations of some settings, print one table"),
+    "runs": ("nnkit.commands.runs", "list runs: what they came to, in what they differ"),
+    "show": ("nnkit.commands.show", "every key of a config or a run, with its value and its help"),
+    "list": ("nnkit.commands.list", "list recipes, layers, losses, optimizers or operations"),
     "export": ("nnkit.commands.export", "write word vectors for other tools"),
 }
 

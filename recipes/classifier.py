@@ -14,13 +14,12 @@ from pydantic import Field
 
 from nnkit import losses, no_grad
 from nnkit.data import Vocabulary, describe, python_docs, read_csv, read_lines, split
-from nnkit.data.features import Bags, Columns, blocks, column_names
+from nnkit.data.features import Bags, Columns, column_names
 from nnkit.errors import ConfigError, DataError
 from nnkit.training import DataSource, OptimizerConfig, Recipe, RunConfig, Section, SGDConfig, TrainingConfig
 from nnkit.training.components import LayerSpec, build_layers
 
 PYTHON_DOCS = "builtin:python-docs"
-AT_ONCE = 256  # examples in a product where nothing is trained
 
 
 class Data(Section):
@@ -117,9 +116,9 @@ class Classifier(Recipe):
         return losses.cross_entropy(model(batch.x), batch.classes)
 
     def evaluate(self, model):
-        loss, right = 0.0, 0
-        for first in range(0, len(self.dev), AT_ONCE):
-            batch = self.batch(self.dev[first:first + AT_ONCE])
+        loss, right, size = 0.0, 0, 256
+        for first in range(0, len(self.dev), size):
+            batch = self.batch(self.dev[first:first + size])
             logits = model(batch.x)
             loss += float(losses.cross_entropy(logits, batch.classes, reduction="sum"))
             right += int((logits.value.argmax(1) == batch.classes).sum())
@@ -153,40 +152,41 @@ class Classifier(Recipe):
         recipe.inputs = (Bags if config.data.train == PYTHON_DOCS else Columns).load(path)
         return recipe
 
-    def logits(self, model, examples):
-        """(n, classes) for n examples of `inputs.read`, AT_ONCE of them at most."""
-        # always as many rows: a product of another shape may round otherwise, and an answer would depend on its neighbours
-        x = np.zeros((AT_ONCE, self.inputs.n_features), np.float32)
-        encoded = self.inputs.encode([example.content for example in examples])
-        x[:len(examples)] = self.inputs.features(encoded, np.arange(len(examples)))
-        return model(x)[:len(examples)]
+    def log_shares(self, model, example):
+        """(classes,) float64: the logarithm of each class's probability, for one example of `inputs.read`."""
+        # alone in its product: among other rows its bits depend on its place, and an answer would depend on its neighbours
+        y = model(self.inputs.features(self.inputs.encode([example.content]), [0])).value[0].astype(np.float64)
+        y -= y.max()
+        return y - np.log(np.exp(y).sum())
 
     def predict(self, model, inputs, source="input"):
         """A Prediction for each text, or for each row of numbers: a line of CSV, or a sequence."""
-        for block in blocks(self.inputs.read(inputs, source), AT_ONCE):
-            logits = self.logits(model, block).value.astype(np.float64)
-            shares = np.exp(logits - logits.max(1, keepdims=True))
-            shares /= shares.sum(1, keepdims=True)
-            for example, row in zip(block, shares):
-                best = int(row.argmax())
-                yield Prediction(self.labels[best], float(row[best]), example.given)
+        counts = np.zeros(2, int)
+        self.remark = ""
+        for example in self.inputs.read(inputs, source):
+            shares = np.exp(self.log_shares(model, example))
+            best = int(shares.argmax())
+            yield Prediction(self.labels[best], float(shares[best]), example.given)
+            counts += self.inputs.count_words(example)
+        unknown, words = counts
+        if unknown:
+            self.remark = f"the run does not know {unknown:,} of the {words:,} words; it answered by the others"
 
     def score(self, model, file):
         """test_loss, test_acc, n, and for texts the share of their words that the run does not know."""
-        loss, right, n, words, unknown = 0.0, 0, 0, 0, 0
+        loss, right, n, counts = 0.0, 0, 0, np.zeros(2, int)
         numbers = {label: i for i, label in enumerate(self.labels)}
         strange = []
-        for block in blocks(self.inputs.read(read_lines(file), file, self.config.data.label), AT_ONCE):
-            strange += [example for example in block if example.label not in numbers]
+        for example in self.inputs.read(read_lines(file), file, self.config.data.label):
+            if example.label not in numbers:
+                strange.append(example)
             if strange:  # nothing can be measured; the others like it are still to be found
                 continue
-            logits, classes = self.logits(model, block), np.array([numbers[example.label] for example in block])
-            loss += float(losses.cross_entropy(logits, classes, reduction="sum"))
-            right += int((logits.value.argmax(1) == classes).sum())
-            n += len(block)
-            if isinstance(self.inputs, Bags):
-                words += sum(len(example.content) for example in block)
-                unknown += sum(word not in self.inputs.vocabulary for example in block for word in example.content)
+            shares, kind = self.log_shares(model, example), numbers[example.label]
+            loss -= shares[kind]
+            right += int(shares.argmax() == kind)
+            n += 1
+            counts += self.inputs.count_words(example)
         if strange:
             others = "".join(f", {e.label!r} in line {e.place.rpartition(':')[2]}" for e in strange[1:5])
             others += f" and {len(strange) - 5} more" if len(strange) > 5 else ""
@@ -194,8 +194,9 @@ class Classifier(Recipe):
                             f"its classes are {', '.join(self.labels)}")
         if not n:
             raise DataError(f"{file}: no examples in it")
-        measured = {"test_loss": loss / n, "test_acc": right / n, "n": n}
-        return measured | ({"unknown_words": unknown / max(1, words)} if isinstance(self.inputs, Bags) else {})
+        unknown, words = counts.tolist()
+        measured = {"test_loss": float(loss / n), "test_acc": right / n, "n": n}
+        return measured | ({"unknown_words": unknown / words} if words else {})
 
 
 def read_docstrings(min_examples):

@@ -146,7 +146,7 @@ def test_a_misspelt_key_says_what_was_meant(corpus):
     (["-threads", "2"], "training.workers"),
     (["-train", "my text.txt"], "data.train"), (["-alpha", "-0.1"], "optimizer.lr"), (["-minCount", "2"], "data.min_count"),
     (["-output", "vec.bin"], "--out DIR"), (["-binary", "1"], "--to word2vec-binary"),
-    (["-cbow", "0"], "always learnt by skip-gram")])
+    (["-cbow", "0"], "sgns is skip-gram")])
 def test_an_option_of_word2vec_is_answered_with_the_key_that_is_meant(corpus, option, key):
     line = only_line(train(corpus, *option), 2)
     assert line.startswith(f"command line: {'='.join(option)}: unknown key '{option[0].partition('=')[0]}'; ") and key in line

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnkit.autograd import Tensor
-from nnkit.errors import ConfigError
+from nnkit.errors import ConfigError, UserError
 from nnkit.nn import Module
 from nnkit.training.schema import RunConfig
 
@@ -30,6 +30,7 @@ class Recipe:
     measures: the names of what `evaluate` returns, so that a mistake in eval.monitor is found before the training.
     progress: shows how much is read, while `__init__` reads it: progress(done, total), both in bytes. The trainer sets it on the
     class, which `load_recipe` makes anew for every run; it is None where nobody looks. Hand it on to `nnkit.data.load_corpus`.
+    remark: what a person should hear of the inputs of the last `predict`, once that has come to its end.
     A batch is any object with `count`, the items its loss is about, and `units`, the words or examples it accounts for
     (their sum over an epoch is `units_per_epoch`).
     """
@@ -41,6 +42,7 @@ class Recipe:
     measures: tuple[str, ...] = ()
     units_per_epoch: float
     progress: Callable[[int, int], object] | None = None
+    remark = ""
 
     def __init__(self, config: Any):
         """Load the data. DataError for what is wrong with it."""
@@ -80,6 +82,25 @@ class Recipe:
     def report(self, model: Any) -> list[str]:
         """Lines for a person at the end of a run."""
         return []
+
+    # Using a run, when its data may be gone
+
+    @classmethod
+    def from_run(cls, config: Any, path: Callable[[str], Path]) -> Recipe:
+        """The recipe without its data, by what `export` wrote: enough for `build`, `predict` and `score`. path as in `export`."""
+        raise UserError(f"{cls.__name__} cannot be used without its data, for it has no from_run; nnkit evaluate RUN, without a "
+                        "file, measures it where the data is")
+
+    def predict(self, model: Any, inputs: Iterable[Any], source: str = "input") -> Iterator[Any]:
+        """An answer for each input, in order and as they come; str() of it is a line of output.
+
+        inputs: lines of text, or values of Python. DataError for one that cannot be used: f"{source}:{its number}: what".
+        """
+        raise UserError(f"{type(self).__name__} has no predict")
+
+    def score(self, model: Any, file: str) -> dict[str, float]:
+        """Measures on a file of examples with their right answers, `test_...`. DataError with the line of one that is wrong."""
+        raise UserError(f"{type(self).__name__} has no score: it can be measured on its own held-out data alone")
 
 
 def find_recipe(name: str, base: Path) -> Path:

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 import nnkit
+from nnkit.__main__ import main
+from nnkit.data import Vocabulary, python_docs
+from nnkit.data.features import Bags, Columns
 from nnkit.training.recipe import load_recipe, shipped_folder
 
 CONFIGS = shipped_folder("configs")
@@ -21,6 +24,14 @@ def table(tmp_path, monkeypatch):
     lines = [f"{a},{b},class{c}" for (a, b), c in zip(points.tolist(), classes)]
     (tmp_path / "table.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return tmp_path / "table.csv"
+
+
+@pytest.fixture
+def docs(monkeypatch):
+    """The recipe of 40 short docstrings of two packages, each with a word that all have and one of its own."""
+    documents = [python_docs.Document("docstring", "stdlib", "ab"[i % 2], [f"shared own{i}"]) for i in range(40)]
+    monkeypatch.setattr(python_docs, "load", lambda: python_docs.PythonDocs(documents, {}, ""))
+    return Recipe(config(data={"min_count": 1, "min_examples": 2}))
 
 
 def config(**sections):
@@ -48,7 +59,7 @@ def test_held_out_examples_are_never_trained_on_and_are_of_each_class_alike(tabl
 
 def test_columns_are_scaled_by_what_the_training_part_says(table):
     recipe = Recipe(config(data={"train": str(table)}))
-    x = recipe.inputs.features(recipe.train)
+    x = recipe.batch(recipe.train).x
     np.testing.assert_allclose(x.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(x.std(0), 1, rtol=1e-5)
 
@@ -58,7 +69,7 @@ def test_columns_are_scaled_by_what_the_training_part_says(table):
 def test_the_dev_loss_is_the_mean_over_examples_whatever_the_batches(table, monkeypatch):
     recipe = Recipe(config(data={"train": str(table)}))
     model = recipe.build(np.random.default_rng(0))
-    logits = model(recipe.inputs.features(recipe.dev))
+    logits = model(recipe.batch(recipe.dev).x)
     expected = float(nnkit.losses.cross_entropy(logits, recipe.classes[recipe.dev]))
     assert recipe.evaluate(model)["dev_loss"] == pytest.approx(expected, rel=1e-6)
 
@@ -71,18 +82,16 @@ def test_every_example_comes_once_an_epoch_in_another_order_each(table):
 
 
 @pytest.mark.case("autograd", 48)
-def test_words_that_only_held_out_texts_have_are_unknown(monkeypatch):
-    module = vars(Recipe)["evaluate"].__globals__
-    texts = [["shared", f"own{i}"] for i in range(40)]
-    bags = module["Bags"](texts, train=np.arange(30), min_count=1)
-    assert "own3" in bags.vocabulary and "own35" not in bags.vocabulary
-    np.testing.assert_allclose((bags.features(np.arange(40)) ** 2).sum(1), 1, rtol=1e-6)
+def test_words_that_only_held_out_texts_have_are_unknown(docs):
+    assert "shared" in docs.inputs.vocabulary
+    own = {f"own{i}": i in docs.train for i in range(40)}
+    assert {word: word in docs.inputs.vocabulary for word in own} == own
+    np.testing.assert_allclose((docs.batch(np.arange(40)).x ** 2).sum(1), 1, rtol=1e-6)
 
 
 def test_a_text_of_unknown_words_is_a_row_of_zeros():
-    module = vars(Recipe)["evaluate"].__globals__
-    bags = module["Bags"]([["a", "b"], ["zzz"]], train=[0, 0], min_count=1)
-    assert not bags.features([1]).any()
+    bags = Bags(Vocabulary(["a", "b"], [2, 1]))
+    assert not bags.features(bags.encode([["a"], ["zzz"]]), [1]).any()
 
 
 @pytest.mark.parametrize("layers, said", [
@@ -133,6 +142,143 @@ def test_a_table_whose_every_row_is_a_class_of_its_own_asks_for_the_column(tmp_p
 def test_columns_that_float32_sums_cannot_hold_are_scaled_and_constant_ones_become_zero(tmp_path):
     rows = "".join(f"{i % 7}e37,0.1,{'xy'[i % 2]}\n" for i in range(400))
     (tmp_path / "t.csv").write_text(rows, encoding="utf-8")
-    inputs = Recipe(config(data={"train": str(tmp_path / "t.csv")})).inputs
-    assert inputs.rows.dtype == np.float32 and np.isfinite(inputs.rows).all()
-    assert abs(inputs.rows[:, 0].std() - 1) < 0.1 and np.abs(inputs.rows[:, 1]).max() < 1e-6
+    rows = Recipe(config(data={"train": str(tmp_path / "t.csv")})).examples
+    assert rows.dtype == np.float32 and np.isfinite(rows).all()
+    assert abs(rows[:, 0].std() - 1) < 0.1 and np.abs(rows[:, 1]).max() < 1e-6
+
+
+# Using a run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run on a table with names, whose class is in the middle; its data is gone."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        rng = np.random.default_rng(3)
+        rows = [f"{a},{'vu'[a > b]},{b}" for a, b in rng.normal(size=(200, 2)).tolist()]
+        (folder / "table.csv").write_text("\n".join(["left,kind,right", *rows]) + "\n", encoding="utf-8")
+        run = nnkit.fit(write_config(folder, "training: {epochs: 3}"), {"data.label": "kind"}, quiet=True)
+        (folder / "table.csv").rename(folder / "moved.csv")
+        return nnkit.load(folder / run.path), run.recipe, folder / "moved.csv"
+
+
+def test_a_run_scales_new_rows_to_the_bit_as_it_did_in_training(trained):
+    run, before, file = trained
+    rows = nnkit.data.read_csv(file, "kind")[0]
+    assert run.recipe.inputs.encode(rows).tobytes() == before.examples.tobytes()
+    with open(run.path / "columns.csv", encoding="utf-8") as table:
+        assert [line.split(",")[0] for line in table] == ["column", "left", "right"]
+
+
+@pytest.mark.case("trainer", 22)
+def test_an_answer_depends_neither_on_its_neighbours_nor_on_their_number(trained):
+    run, _, _ = trained
+    rows = [f"{a},{b}" for a, b in np.random.default_rng(5).normal(size=(600, 2)).tolist()]
+    answers = run.predict(rows)
+    assert [answer.input for answer in answers] == rows and {answer.label for answer in answers} == {"u", "v"}
+    assert [answer for i in range(0, 600, 7) for answer in run.predict(rows[i:i + 7])] == answers
+    assert run.predict(rows[::-1]) == answers[::-1]
+    assert [answer[:2] for answer in run.predict([list(map(float, row.split(","))) for row in rows])] == [a[:2] for a in answers]
+
+
+@pytest.mark.case("trainer", 22)
+@pytest.mark.parametrize("size", [1, 7])
+def test_products_of_other_shapes_round_no_answer_otherwise(tmp_path, size):
+    rows = np.random.default_rng(0).normal(size=(300, 64)).astype(np.float32)
+    lines = [",".join(map(str, row)) for row in rows.tolist()]
+    (tmp_path / "t.csv").write_text("".join(f"{line},{i % 5}\n" for i, line in enumerate(lines)), encoding="utf-8")
+    recipe = Recipe(config(data={"train": str(tmp_path / "t.csv")}))
+    model = recipe.build(np.random.default_rng(1))
+    alone = [answer for i in range(0, 300, size) for answer in recipe.predict(model, lines[i:i + size])]
+    assert alone == list(recipe.predict(model, lines))
+
+
+@pytest.mark.case("trainer", 22)
+def test_the_order_of_labels_is_the_runs_and_not_that_of_a_file(trained, tmp_path):
+    run, before, file = trained
+    header, *rows = file.read_text(encoding="utf-8").splitlines()
+    measured = []
+    for kind in "uv":
+        of_kind = [row for row in rows if f",{kind}," in row]
+        (tmp_path / "some.csv").write_text("\n".join([header, *of_kind, ""]), encoding="utf-8")
+        measured.append(run.evaluate(tmp_path / "some.csv"))
+        answers = run.predict([row.replace(f",{kind},", ",") for row in of_kind])
+        assert measured[-1]["test_acc"] == np.mean([answer.label == kind for answer in answers])
+    both = run.evaluate(file)
+    assert both["n"] == 200 == sum(one["n"] for one in measured) and both["test_acc"] > 0.5
+    for name in ("test_loss", "test_acc"):
+        assert both[name] == pytest.approx(sum(one["n"] * one[name] for one in measured) / 200)
+    logits = run.model(before.batch(np.arange(200)).x)
+    assert both["test_loss"] == pytest.approx(float(nnkit.losses.cross_entropy(logits, before.classes)), rel=1e-6)
+
+
+@pytest.mark.parametrize("command, text, said", [
+    ("predict", "1,2\n\n3,4\n", "f.csv:2: is empty"),
+    ("predict", "1,2\n3\n", "f.csv:2: 1 cells, expected 2: 2 numbers without the class"),
+    ("predict", "1,u,2\n", "f.csv:1: 3 cells, expected 2: 2 numbers without the class; nnkit evaluate"),
+    ("predict", "1,2\n1,two\n", "f.csv:2: 'two' is not a number"),
+    ("predict", "1,2\n1,1e39\n", "f.csv:2: '1e39' is not a finite float32"),
+    ("predict", "1,nan\n", "f.csv:1: 'nan' is not a finite float32"),
+    ("predict", "right,left\n1,2\n", "f.csv:1: number 1 of a row is 'right', in the training it was 'left'"),
+    ("predict", '1,"2\n', "f.csv:1: unexpected end of data"),
+    ("evaluate", "left,kind,right\n1,u,2\n1,w,2\n\n2,u,2\n3,z,1\n",
+     "f.csv:3: 'w' is no class of this run, 'z' in line 6; its classes are u, v"),
+    ("evaluate", "left,right\n1,2\n", "f.csv:1: no column 'kind', the class; the header has left, right"),
+    ("evaluate", "left,kind,right\n1,2\n", "f.csv:2: 2 cells, expected 3: 2 numbers and the class (data.label = 1)"),
+    ("evaluate", "right,kind,left\n1,u,2\n", "f.csv:1: number 1 of a row is 'right'"),
+    ("evaluate", "left,kind,right\n", "f.csv: no examples in it"),
+])
+def test_a_mistake_in_a_file_is_one_line_with_its_place(trained, tmp_path, monkeypatch, capsys, command, text, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f.csv").write_text(text, encoding="utf-8")
+    assert main([command, str(trained[0].path), "f.csv"]) == 1
+    captured = capsys.readouterr()
+    answered = int(said.split(":")[1]) - 1 if command == "predict" else 0  # the lines before it
+    assert f"error: {said}" in captured.err and captured.err.count("\n") == 2 and captured.out.count("\n") == answered
+
+
+def test_a_table_without_names_takes_rows_with_and_without(table):
+    run = nnkit.load(nnkit.fit(write_config(table.parent, "training: {epochs: 1}"), quiet=True).path)
+    assert run.predict(["a,b", "1,2"])[0][:2] == run.predict(["1,2"])[0][:2]
+    rows = table.read_text(encoding="utf-8")
+    table.write_text(f"a,b,kind\n{rows}", encoding="utf-8")
+    assert run.evaluate(table)["n"] == 150
+    table.write_text(rows.replace(",class0", "").replace(",class1", "").replace(",class2", ""), encoding="utf-8")
+    with pytest.raises(nnkit.DataError, match=r"table\.csv:1: 2 cells, expected 3: 2 numbers and the class \(data\.label = -1\)"):
+        run.evaluate(table)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\na,1\n", "\na,1,x\n"])
+def test_damaged_columns_are_named(tmp_path, text):
+    (tmp_path / "columns.csv").write_text(f"column,mean,deviation{text}", encoding="utf-8")
+    with pytest.raises(nnkit.DataError, match=r"columns\.csv: is damaged"):
+        Columns.load(tmp_path.joinpath)
+
+
+@pytest.mark.case("trainer", 23)
+def test_raw_texts_go_the_way_of_the_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    small = {"training.epochs": 1, "data.min_examples": 400, "data.min_count": 20, "model.layers": [{"type": "Linear"}]}
+    fit = nnkit.fit(CONFIGS / "classifier.yaml", small, quiet=True)
+    logged = [row for row in fit.metrics if row["event"] == "eval"][-1]
+    documents = [d for d in python_docs.load().documents if d.kind == "docstring" and d.package in fit.recipe.labels]
+    texts = [". ".join(documents[i].sentences) for i in fit.recipe.dev]
+    kinds = [documents[i].package for i in fit.recipe.dev]
+    # upper case, signs, numbers and markup are nothing to the corpus
+    raw = [f"  {text.upper()}! (:func:`%(x)s`) 17 0x1f" for text in texts]
+    (tmp_path / "raw.tsv").write_text("".join(f"{kind}\t{text}\n" for kind, text in zip(kinds, raw)), encoding="utf-8")
+    run = nnkit.load(fit.path)
+    measured = run.evaluate("raw.tsv")
+    assert measured["n"] == len(texts) > 500 and measured["test_acc"] == logged["dev_acc"] > 0.5
+    assert measured["test_loss"] == pytest.approx(logged["dev_loss"], rel=1e-5)
+    words = [word for text in texts for word in text.replace(".", "").split()]
+    assert measured["unknown_words"] == pytest.approx(np.mean([word not in fit.recipe.inputs.vocabulary for word in words]))
+    assert [answer[:2] for answer in run.predict(raw)] == [answer[:2] for answer in run.predict(texts)]
+    (tmp_path / "new.txt").write_text("The qqq of the ZZZ\n", encoding="utf-8")
+    assert main(["predict", str(fit.path), "new.txt"]) == 0
+    assert "note: the run does not know 2 of the 5 words" in capsys.readouterr().err
+    (tmp_path / "raw.tsv").write_text(f"{kinds[0]}\ttext\n\nno class\n", encoding="utf-8")
+    assert main(["evaluate", str(fit.path), "raw.tsv"]) == 1
+    assert "error: raw.tsv:3: no tab in it; expected the class, a tab and the text\n" in capsys.readouterr().err

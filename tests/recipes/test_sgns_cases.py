@@ -346,7 +346,7 @@ def test_a_sentence_repeated_a_hundred_thousand_times_neither_diverges_nor_swing
     lines = [sentence] * repeats if " " in sentence else [f"{sentence} {sentence}"] * (repeats // 2) + ["eggs"]
     (tmp_path / "corpus.txt").write_text("\n".join(lines), encoding="utf-8")
     run = quietly(config, "data.subsample=0", f"optimizer.lr={lr}", "training.epochs=1", "model={dim: 100, window: 5}",
-                  "training={blocks: 16, block_length: 64, tile: 16, shared_negatives: 32}", "log.every=1 step")
+                  "training={blocks: 16, block_length: 32, tile: 16, shared_negatives: 32}", "log.every=1 step")
     losses = [row["train_loss"] for row in run.metrics if row["event"] == "train"]
     assert max(np.abs(p.value).max() for p in run.model.parameters()) < 50
     assert np.isfinite(losses).all()

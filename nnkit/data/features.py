@@ -1,0 +1,209 @@
+"""From what a file or a person gives to the rows a classifier takes: the same way in training and long after it.
+
+What is learnt of the training part (a table's means and deviations, the words of texts) is kept in a small file that people
+can read, and lines that come later are read, checked and encoded by it alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnkit.data import python_docs
+from nnkit.data.tables import _is_number
+from nnkit.data.text import read_lines
+from nnkit.data.vocabulary import Vocabulary
+from nnkit.errors import DataError
+
+PathOf = Callable[[str], Path]  # of a file name: where it belongs
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+@dataclass
+class Example:
+    """An input that was read: its place (FILE:LINE), what was given, its class if it has one, its numbers or words."""
+
+    place: str
+    given: Any
+    label: str | None
+    content: list[Any]
+
+
+class Columns:
+    """The columns of a table, each brought to mean 0 and deviation 1 by what the training part says of it.
+
+    names: what the table calls them, None where it does not. mean, deviation: (columns,) float64.
+    """
+
+    file = "columns.csv"
+
+    def __init__(self, names: list[str] | None, mean: np.ndarray, deviation: np.ndarray):
+        self.names, self.mean, self.deviation = names, mean, deviation
+        self.n_features = len(mean)
+
+    @classmethod
+    def of(cls, rows: np.ndarray, names: list[str] | None = None) -> Columns:
+        """Learn them from the rows of the training part, (n, columns)."""
+        exact = rows.astype(np.float64)  # in float32 a large column overflows, and a constant one has a deviation
+        return cls(names, exact.mean(0), exact.std(0))
+
+    def encode(self, rows: Any) -> np.ndarray:
+        """(n, columns) float32 of n rows of numbers."""
+        exact = np.asarray(rows, np.float32).astype(np.float64)
+        return ((exact - self.mean) / np.where(self.deviation == 0, 1, self.deviation)).astype(np.float32)
+
+    def features(self, encoded: np.ndarray, chosen: Any) -> np.ndarray:
+        """(len(chosen), columns): those of the encoded rows."""
+        return encoded[chosen]
+
+    def read(self, inputs: Iterable[Any], source: str, label: int | str | None = None) -> Iterator[Example]:
+        """The Examples in rows of numbers: lines of CSV, or sequences. `label`: the column of the class, None: there is none.
+
+        A first row without a number holds the columns' names, which must be those of the training. DataError with the line
+        for rows of another length and what is no finite float32.
+        """
+        width = self.n_features + (label is not None)
+        for row, (place, given) in enumerate(filled(inputs, source, may_be_empty=label is not None)):
+            cells = cells_of(given, place)
+            named = row == 0 and isinstance(label, str)
+            if named:
+                if label not in cells:
+                    raise DataError(f"{place}: no column {label!r}, the class; the header has {', '.join(cells)}")
+                label = cells.index(label)
+            if len(cells) != width:
+                what = ("without the class; nnkit evaluate takes rows with it" if label is None else
+                        f"and the class (data.label = {label}); nnkit predict takes rows without it")
+                raise DataError(f"{place}: {len(cells)} cells, expected {width}: {self.n_features} numbers {what}")
+            kind = None if label is None else cells.pop(label)  # type: ignore[arg-type]
+            if named or (row == 0 and not any(map(_is_number, cells))):
+                self._check_names(cells, place)
+            else:
+                yield Example(place, given, kind, [finite(cell, place) for cell in cells])
+
+    def count_words(self, example: Example) -> tuple[int, int]:
+        """As for Bags; a table has no words."""
+        return 0, 0
+
+    def _check_names(self, names: list[str], place: str) -> None:
+        for number, (name, own) in enumerate(zip(names, self.names or names), 1):
+            if name != own:
+                raise DataError(f"{place}: number {number} of a row is {name!r}, in the training it was {own!r}; bring the "
+                                f"columns into the order {', '.join(self.names or names)}")
+
+    def save(self, path: PathOf) -> None:
+        with open(path(self.file), "w", encoding="utf-8", newline="") as out:
+            table = csv.writer(out, lineterminator="\n")
+            table.writerow(["column", "mean", "deviation"])
+            table.writerows(zip(self.names or unnamed(self.n_features), self.mean.tolist(), self.deviation.tolist()))
+
+    @classmethod
+    def load(cls, path: PathOf) -> Columns:
+        """Read what `save` wrote, to the bit. DataError where it is damaged."""
+        file = path(cls.file)
+        try:
+            rows = list(csv.reader(read_lines(file), strict=True))[1:]
+            names = [name for name, _, _ in rows]
+            mean, deviation = np.array([numbers for _, *numbers in rows], np.float64).T
+        except (ValueError, csv.Error) as error:
+            raise DataError(f"{file}: is damaged ({error}); a run writes it at its end") from None
+        return cls(None if names == unnamed(len(names)) else names, mean, deviation)
+
+
+class Bags:
+    """Texts as bags of words: a column for every word of the vocabulary, 1/sqrt(n) in those of a text's n different words.
+
+    Words that the vocabulary does not have are left out; a text of none that it has is a row of zeros.
+    """
+
+    file = "vocab.txt"
+
+    def __init__(self, vocabulary: Vocabulary):
+        self.vocabulary = vocabulary
+        self.n_features = len(vocabulary)
+
+    def encode(self, texts: Iterable[Sequence[str]]) -> list[np.ndarray]:
+        """The columns of each text's known words, (n,) integers, rising."""
+        index = self.vocabulary.index
+        return [np.unique([index[word] for word in text if word in index]).astype(np.intp) for text in texts]
+
+    def features(self, encoded: list[np.ndarray], chosen: Any) -> np.ndarray:
+        """(len(chosen), words) float32: the rows of those texts."""
+        rows = np.zeros((len(chosen), self.n_features), np.float32)
+        for row, i in zip(rows, chosen):
+            row[encoded[i]] = 1 / np.sqrt(max(1, len(encoded[i])))
+        return rows
+
+    def read(self, inputs: Iterable[Any], source: str, label: int | str | None = None) -> Iterator[Example]:
+        """The Examples in texts; with a `label`, in lines of the class, a tab and the text. DataError for one without a tab."""
+        for place, given in filled(inputs, source, may_be_empty=label is not None):
+            if not isinstance(given, str):
+                raise TypeError(f"{place}: expected a text, got {given!r:.60}")
+            if label is None:
+                yield Example(place, given, None, words_of(given))
+                continue
+            kind, tab, text = given.partition("\t")
+            if not tab:
+                raise DataError(f"{place}: no tab in it; expected the class, a tab and the text")
+            yield Example(place, given, kind.strip(), words_of(text))
+
+    def count_words(self, example: Example) -> tuple[int, int]:
+        """Of its words, those that the vocabulary does not have, and all."""
+        return sum(word not in self.vocabulary for word in example.content), len(example.content)
+
+    def save(self, path: PathOf) -> None:
+        self.vocabulary.save(path(self.file))
+
+    @classmethod
+    def load(cls, path: PathOf) -> Bags:
+        return cls(Vocabulary.load(path(cls.file)))
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text as builtin:python-docs has them: lower case, without numbers, markup, doctests and licences."""
+    return " ".join(python_docs._sentences(text)).split()
+
+
+def column_names(file: str | os.PathLike[str], label: int | str) -> list[str] | None:
+    """What a table that `read_csv` accepts calls its columns, that of the class left out; None where it has no header."""
+    first = next(row for row in csv.reader(line + "\n" for line in read_lines(file)) if row)
+    names = [name.strip() for name in first]
+    names.pop(names.index(label) if isinstance(label, str) else label)
+    return None if not isinstance(label, str) and any(map(_is_number, names)) else names
+
+
+def unnamed(n: int) -> list[str]:
+    return [str(number) for number in range(1, n + 1)]
+
+
+def filled(inputs: Iterable[Any], source: str, may_be_empty: bool) -> Iterator[tuple[str, Any]]:
+    """Place (source:number) and value of the inputs that hold something. DataError for an empty one, unless it may be."""
+    for number, given in enumerate(inputs, 1):
+        if not isinstance(given, str) or given.strip():
+            yield f"{source}:{number}", given
+        elif not may_be_empty:
+            raise DataError(f"{source}:{number}: is empty; every line gets an answer, so leave it out")
+
+
+def cells_of(row: Any, place: str) -> list[Any]:
+    if not isinstance(row, str):
+        return list(row)
+    try:
+        return [cell.strip() for cell in next(csv.reader([row], strict=True))]
+    except csv.Error as error:
+        raise DataError(f"{place}: {error}") from None
+
+
+def finite(cell: Any, place: str) -> float:
+    """The number in a cell. DataError where there is none, or none that float32 can hold."""
+    if not _is_number(cell):
+        raise DataError(f"{place}: {cell!r} is not a number")
+    if not abs(float(cell)) <= FLOAT32_MAX:
+        raise DataError(f"{place}: {cell!r} is not a finite float32; fill or leave out such rows")
+    return float(cell)

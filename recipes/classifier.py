@@ -5,6 +5,7 @@ words as a bag, their package as the class. A run can be asked when its data is 
 class, or texts; `nnkit evaluate RUN FILE` a table like that of the training, or lines of a class, a tab and a text.
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from nnkit.data.features import Bags, Columns, column_names
 from nnkit.errors import ConfigError, DataError
 from nnkit.training import DataSource, OptimizerConfig, Recipe, RunConfig, Section, SGDConfig, TrainingConfig
 from nnkit.training.components import LayerSpec, build_layers
+from nnkit.training.data_facts import class_facts, length_facts, overlap_facts
 
 PYTHON_DOCS = "builtin:python-docs"
 
@@ -123,6 +125,15 @@ class Classifier(Recipe):
             loss += float(losses.cross_entropy(logits, batch.classes, reduction="sum"))
             right += int((logits.value.argmax(1) == batch.classes).sum())
         return {"dev_loss": loss / len(self.dev), "dev_acc": right / len(self.dev)}
+
+    def expected_loss(self):
+        return math.log(len(self.labels))                 # of a model to which all classes are alike
+
+    def check(self, model):
+        lines = class_facts(self.labels, self.classes[self.train], self.classes[self.dev])
+        if isinstance(self.inputs, Bags):
+            lines += length_facts([len(self.examples[i]) for i in self.train], "known words")
+        return lines + overlap_facts(*([self.examples[i].tobytes() for i in part] for part in (self.train, self.dev)))
 
     def facts(self):
         return {"train_examples": len(self.train), "dev_examples": len(self.dev), "classes": self.labels,

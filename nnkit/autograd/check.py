@@ -108,11 +108,11 @@ def _check_elements(name: str, i: int, arrays: list, grad: np.ndarray, value: Ca
         place = tuple(int(k) for k in np.unravel_index(np.argmax(np.abs(grad - numeric)), grad.shape))
         raise GradientError(f"{name}: input {i} at {list(place)}: backward gives {grad[place]:.8g}, the difference quotient "
                             f"{numeric[place]:.8g}; {int(wrong.sum())} of {grad.size} elements differ; "
-                            f"{_likeliest_cause(grad, numeric)}")
+                            f"{likeliest_cause(grad, numeric)}")
     return grad.size
 
 
-def _likeliest_cause(grad: np.ndarray, numeric: np.ndarray) -> str:
+def likeliest_cause(grad: np.ndarray, numeric: np.ndarray) -> str:
     """What the two arrays together look like."""
     clear = np.abs(numeric) > 1e-4
     if not grad.any():

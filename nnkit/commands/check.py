@@ -7,9 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from nnkit.commands.common import run
-from nnkit.errors import ConfigError, UserError
+from nnkit.errors import UserError
 from nnkit.training.checking import check
-from nnkit.training.config import format_errors
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,8 +27,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def rehearse(options: argparse.Namespace) -> None:
     try:
         check(options.config, options.overrides, gradcheck=options.gradcheck, say=lambda line: print(line, flush=True))
-    except ConfigError as error:
-        raise ConfigError(format_errors(error, sys.stderr.isatty())) from None
     except MemoryError as error:
         raise UserError(f"not enough memory ({error}); make the model, the step or the data smaller") from error
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nnkit.errors import UserError
+from nnkit.training.config import format_errors
+from nnkit.training.places import PlacedError
 from nnkit.training.run_directory import RunDirectory
 from nnkit.vectors import WordVectors
 
@@ -32,7 +34,9 @@ def run(made: argparse.ArgumentParser, action: Action, argv: Sequence[str] | Non
         action(options)
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # where a mistake has a place, FILE:LINE:COLUMN stands first, as compilers have it
+        text = format_errors(error, sys.stderr.isatty()) if isinstance(error, PlacedError) else f"error: {error}"
+        print(text, file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # `| head` has read enough; Python writes once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -29,8 +29,12 @@ def table(options: argparse.Namespace) -> None:
     runs = list_runs(options.folder)
     if not runs:
         raise UserError(f"{options.folder}: holds no runs; nnkit train CONFIG makes one in runs/, or name another folder")
-    rows = [[*facts(one), "  ".join(f"{key}={value}" for key, value in values.items()) or "-"]
-            for one, values in zip(runs, differences([config_of(one) for one in runs]))]
+    recipes: dict[str, list[RunDirectory]] = {}  # runs of one recipe are compared; two recipes have hardly a key in common
+    for one in runs:
+        recipes.setdefault(str(config_of(one).get("recipe")), []).append(one)
+    differs = {one.id: "  ".join(f"{key}={value}" for key, value in values.items()) or "-" for alike in recipes.values()
+               for one, values in zip(alike, differences([config_of(one) for one in alike]))}
+    rows = [[*facts(one), differs[one.id]] for one in runs]
     if options.csv:
         csv.writer(sys.stdout, lineterminator="\n").writerows([COLUMNS, *rows])
         return

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nnkit.commands.common import run
-from nnkit.errors import ConfigError
 from nnkit.training import config as configs
 from nnkit.training.comparing import flat
 from nnkit.training.making import recipe_file
@@ -29,18 +27,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def show(options: argparse.Namespace) -> None:
     path = Path(options.source)
-    if not path.is_file():
+    if not path.is_file() and path.suffix not in (".yaml", ".yml"):
         one = RunDirectory.open(options.source)
         for fact, told in flat(one.read_run()).items():
             print(f"{fact:40} {told}")
         print()
         path = one.path("config.yaml")
-    try:
-        tree = configs.read_tree(path, options.overrides)
-        recipe_class = load_recipe(recipe_file(tree))
-        settings = configs.validate(tree, recipe_class.Config)
-    except ConfigError as error:
-        raise ConfigError(configs.format_errors(error, sys.stderr.isatty())) from None
+    tree = configs.read_tree(path, options.overrides)
+    recipe_class = load_recipe(recipe_file(tree))
+    settings = configs.validate(tree, recipe_class.Config)
     values = settings.model_dump(mode="json")
     for key in configs.public_paths(recipe_class.Config):
         if "[]" in key.path or not is_in_force(key, values):

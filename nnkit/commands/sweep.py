@@ -9,8 +9,6 @@ from collections.abc import Sequence
 
 from nnkit.commands.check import options_first
 from nnkit.commands.common import run
-from nnkit.errors import ConfigError
-from nnkit.training.config import format_errors
 from nnkit.training.sweeping import Sweep
 
 
@@ -38,10 +36,7 @@ def positive(text: str) -> int:
 
 
 def sweep(options: argparse.Namespace) -> int:
-    try:
-        made = Sweep(options.config, options.overrides, options.out)
-    except ConfigError as error:
-        raise ConfigError(format_errors(error, sys.stderr.isatty())) from None
+    made = Sweep(options.config, options.overrides, options.out)
     code = made.run(options.jobs, say=lambda line: print(line, file=sys.stderr, flush=True))
     if code:
         words = [options.config, *options.overrides, "--jobs", str(options.jobs), "--out", str(made.folder)]

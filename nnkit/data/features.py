@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nnkit.data import python_docs
-from nnkit.data.tables import _is_number
+from nnkit.data.tables import is_number
 from nnkit.data.text import read_lines
 from nnkit.data.vocabulary import Vocabulary
 from nnkit.errors import DataError
@@ -82,7 +82,7 @@ class Columns:
                         f"and the class (data.label = {label}); nnkit predict takes rows without it")
                 raise DataError(f"{place}: {len(cells)} cells, expected {width}: {self.n_features} numbers {what}")
             kind = None if label is None else cells.pop(label)  # type: ignore[arg-type]
-            if named or (row == 0 and not any(map(_is_number, cells))):
+            if named or (row == 0 and not any(map(is_number, cells))):
                 self._check_names(cells, place)
             else:
                 yield Example(place, given, kind, [finite(cell, place) for cell in cells])
@@ -167,7 +167,7 @@ class Bags:
 
 def words_of(text: str) -> list[str]:
     """The words of a text as builtin:python-docs has them: lower case, without numbers, markup, doctests and licences."""
-    return " ".join(python_docs._sentences(text)).split()
+    return " ".join(python_docs.sentences_of(text)).split()
 
 
 def column_names(file: str | os.PathLike[str], label: int | str) -> list[str] | None:
@@ -175,7 +175,7 @@ def column_names(file: str | os.PathLike[str], label: int | str) -> list[str] | 
     first = next(row for row in csv.reader(line + "\n" for line in read_lines(file)) if row)
     names = [name.strip() for name in first]
     names.pop(names.index(label) if isinstance(label, str) else label)
-    return None if not isinstance(label, str) and any(map(_is_number, names)) else names
+    return None if not isinstance(label, str) and any(map(is_number, names)) else names
 
 
 def unnamed(n: int) -> list[str]:
@@ -202,7 +202,7 @@ def cells_of(row: Any, place: str) -> list[Any]:
 
 def finite(cell: Any, place: str) -> float:
     """The number in a cell. DataError where there is none, or none that float32 can hold."""
-    if not _is_number(cell):
+    if not is_number(cell):
         raise DataError(f"{place}: {cell!r} is not a number")
     if not abs(float(cell)) <= FLOAT32_MAX:
         raise DataError(f"{place}: {cell!r} is not a finite float32; fill or leave out such rows")

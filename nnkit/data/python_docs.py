@@ -161,7 +161,7 @@ def _file_documents(file: Path, source: str, package: str, kinds: tuple[str, ...
         if "comment" in kinds:
             found += [("comment", block) for block in _comment_blocks(text)]
     for kind, prose in found:
-        if sentences := _sentences(prose):
+        if sentences := sentences_of(prose):
             yield Document(kind, source, package, sentences)
 
 
@@ -215,7 +215,7 @@ def _comment_blocks(text: str) -> Iterator[str]:
             yield block
 
 
-def _sentences(prose: str) -> list[str]:
+def sentences_of(prose: str) -> list[str]:
     """A paragraph is a sentence. Licences are left out, and of a doctest everything up to the next blank line."""
     sentences = []
     for paragraph in BLANK_LINE.split(prose.lower()):

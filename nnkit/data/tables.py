@@ -40,13 +40,13 @@ def read_csv(
         try:
             features.append([float(cell) for cell in cells])
         except ValueError:
-            wrong = next(cell for cell in cells if not _is_number(cell))
+            wrong = next(cell for cell in cells if not is_number(cell))
             raise DataError(f"{name}:{number}: {wrong!r} is not a number; only the label may be text") from None
         labels.append(kind)
         lines.append(number)
 
     if header == "auto":
-        header = isinstance(label, str) or not any(_is_number(c) for i, c in enumerate(first) if i != column)
+        header = isinstance(label, str) or not any(is_number(c) for i, c in enumerate(first) if i != column)
     if not header:
         add(number, list(first))
     for number, cells in rows:
@@ -124,7 +124,7 @@ def _label_column(name: str, number: int, first: list[str], label: int | str) ->
     return label % len(first)
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:

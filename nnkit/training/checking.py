@@ -27,7 +27,7 @@ from nnkit.training.console import Console
 from nnkit.training.derivatives import check_derivatives
 from nnkit.training.layer_shapes import Call, shape_lines, traced
 from nnkit.training.loop import Trainer
-from nnkit.training.making import check_monitor, check_workers, make_optimizer, make_schedule, recipe_file
+from nnkit.training.making import check_judge, check_workers, make_optimizer, make_schedule, recipe_file
 from nnkit.training.metrics import MetricsLog
 from nnkit.training.recipe import Recipe, load_recipe
 from nnkit.training.run_directory import RunDirectory
@@ -46,9 +46,6 @@ def check(config: str | os.PathLike[str], overrides: Sequence[str] = (), *, grad
 
     The lines are `config`, `data`, `shapes` (of every layer in one step), `loss` (at start), `gradients`, `eval`, `time` (of
     steps timed for so many `seconds`), `note`, and with gradcheck `gradcheck`. Nothing is written but the cache of built-in data.
-    A recipe may have more than `Recipe` asks for: check(model) gives lines on its data, those that begin with "note: " being
-    notes; expected_loss() the first loss for an item of a model that knows nothing, or None; not_derivatives names parameters
-    whose gradient is on purpose another rule.
     ConfigError, DataError, Diverged and UserError as `nnkit.fit`; UserError, too, for a derivative that is wrong.
     """
     def line(head: str, *texts: str) -> None:
@@ -61,17 +58,17 @@ def check(config: str | os.PathLike[str], overrides: Sequence[str] = (), *, grad
     recipe_class = load_recipe(recipe_file(tree))
     settings = configs.validate(tree, recipe_class.Config)
     check_workers(tree, settings, recipe_class)
+    check_judge(tree, settings, recipe_class)
     given, every = flat(tree.plain()), flat(settings.model_dump(mode="json"))
     line("config", f"{path}: {len(given)} keys are set ({len(overrides)} on the command line), "
                    f"{len(every.keys() - given.keys())} have their default; nnkit show {path} lists them")
     with threadpool_limits(settings.training.blas_threads, user_api="blas"):
         recipe = loaded(recipe_class, settings)
-        check_monitor(tree, settings, recipe)
         model = recipe.build(np.random.default_rng([settings.seed, 0]))
         if not isinstance(model, Module) or not any(p.size for p in model.parameters()):
             raise UserError(f"{recipe_class.__name__}.build gave {type(model).__name__}; "
                             "expected a Module with parameters to train")
-        told = [*data_lines(recipe), *getattr(recipe, "check", lambda model: [])(model)]
+        told = [*data_lines(recipe), *recipe.check(model)]
         line("data", *(text for text in told if not text.startswith("note: ")))
         notes += [text.removeprefix("note: ") for text in told if text.startswith("note: ")]
         rehearsal = Rehearsal(recipe, model, settings, seconds)
@@ -80,7 +77,7 @@ def check(config: str | os.PathLike[str], overrides: Sequence[str] = (), *, grad
             first = rehearsal.first_loss(calls)
         finally:  # where a layer refuses what it is given, the shapes up to there tell why
             line("shapes", *shape_lines(calls), f"{sum(p.size for p in model.parameters()):,} parameters")
-        text, odd = judged(first, getattr(recipe, "expected_loss", lambda: None)())
+        text, odd = judged(first, recipe.expected_loss())
         line("loss", text)
         notes += odd
         try:
@@ -118,7 +115,7 @@ def data_lines(recipe: Recipe) -> list[str]:
     shown = {name: f"{len(value)}: {', '.join(map(str, value[:SHOWN]))}{' ...' if value[SHOWN:] else ''}"
              if isinstance(value, (list, tuple)) else value for name, value in facts.items()}
     lines = [recipe.summary() or ", ".join(f"{name} {value}" for name, value in shown.items()) or "the recipe says nothing of it"]
-    if recipe.summary() and "classes" in facts and not hasattr(recipe, "check"):  # which says more of them
+    if recipe.summary() and "classes" in facts and type(recipe).check is Recipe.check:  # which says more of them
         lines.append(f"classes {shown['classes']}")
     return lines + ([f"note: {notice}"] if notice else [])
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nnkit.autograd import RowGrad, Tensor, default_dtype
-from nnkit.autograd.check import _likeliest_cause
+from nnkit.autograd.check import likeliest_cause
 from nnkit.errors import UserError
 from nnkit.nn import Module
 
@@ -31,7 +31,7 @@ def check_derivatives(recipe: Any, model: Module, batch: Any) -> str:
     UserError names the parameter and the place of the worst derivative, or says why there is nothing to compare.
     """
     rng = np.random.default_rng(0)
-    rules = [name for name, _ in model.named_parameters() if name in getattr(recipe, "not_derivatives", ())]
+    rules = [name for name, _ in model.named_parameters() if name in recipe.not_derivatives]
     names = [name for name, _ in model.named_parameters() if name not in rules]
     with in_float64(model), default_dtype(np.float64), np.errstate(all="ignore"):
         for _ in range(POINTS):
@@ -88,7 +88,7 @@ def compare(recipe: Any, model: Module, batch: Any, names: list[str], rng: np.ra
                 place = f"at {[int(k) for k in np.unravel_index(places[at], p.shape)]}"
             text = (f"{name} {place}: backward gives {analytic[at]:.8g}, the difference quotient {numeric[at]:.8g}; "
                     f"{int((off > 1).sum())} of {len(off)} derivatives that were compared of it differ; "
-                    f"{_likeliest_cause(analytic, numeric).rstrip('?')}.")
+                    f"{likeliest_cause(analytic, numeric).rstrip('?')}.")
     return compared, text
 
 

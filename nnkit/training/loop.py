@@ -77,10 +77,11 @@ class Trainer:
                 batches = recipe.batches(position.epoch, rng, position.step_in_epoch * together)
                 for group in grouped(batches, together):
                     optimizer.lr = self.schedule(self.progress())
-                    optimizer.zero_grad()
                     for batch in group:                     # one, where training.accumulate is 1
                         loss = recipe.loss(model, batch)    # model → loss
                         self.read(loss, batch)
+                        if batch is group[0]:               # only now: what diverged tells of the last step's gradients
+                            optimizer.zero_grad()
                         loss.backward(self.share(batch, group))    # backward
                     self.clip()
                     optimizer.step()                        # update
@@ -268,13 +269,16 @@ class Trainer:
         arrays = {f"model/{name}": value for name, value in self.model.state_dict().items()}
         save_checkpoint(self.run.path("checkpoints/best.npz"), arrays, self.judge.state())
 
-    def take_best(self) -> bool:
-        """Give the model the weights of checkpoints/best.npz; False where no best model was chosen."""
+    def take_best(self) -> dict[str, Any] | None:
+        """Give the model the weights of checkpoints/best.npz; returns the judge's state of then, None where none was chosen.
+
+        After a kill it may be of a step that the resumed run has not come to again: it was trained, and is the best.
+        """
         if self.judge.best is None:
-            return False
-        arrays, _ = load_checkpoint(self.run.path("checkpoints/best.npz"))
+            return None
+        arrays, meta = load_checkpoint(self.run.path("checkpoints/best.npz"))
         self.model.load_state_dict({name.removeprefix("model/"): a for name, a in arrays.items()})
-        return True
+        return meta
 
     def restore(self) -> int:
         """Take the state of the last checkpoint; returns the length of metrics.jsonl that goes with it."""

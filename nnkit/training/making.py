@@ -45,13 +45,21 @@ def check_workers(tree: Node, settings: RunConfig, recipe_class: type[Recipe]) -
         raise PlacedError([Problem(tree.value["training"].value["workers"].place, f"training.workers: {workers}: {reason}")])
 
 
-def check_monitor(tree: Node, settings: RunConfig, recipe: Recipe) -> None:
-    """ConfigError where eval.monitor is not a measure that this recipe takes."""
-    monitor, known = settings.eval.monitor, [*recipe.measures, "train_loss"]
+def check_judge(tree: Node, settings: RunConfig, recipe_class: type[Recipe]) -> None:
+    """ConfigError where eval.monitor is not a measure of this recipe, or is missing and something waits for it."""
+    monitor, known = settings.eval.monitor, [*recipe_class.measures, "train_loss"]
     if monitor is not None and monitor[1:] not in known:
-        raise PlacedError([Problem(tree.value["eval"].value["monitor"].place,
-                                   f"eval.monitor: {monitor}: {type(recipe).__name__} measures no {monitor[1:]}; there is "
-                                   f"{', '.join(known)}, with a + where more is better, - where less is")])
+        text = (f"eval.monitor: {recipe_class.__name__} measures no {monitor[1:]}; there is {', '.join(known)}, with a + where "
+                "more is better, - where less is")
+        raise PlacedError([Problem(tree.value["eval"].value["monitor"].place, text)])
+    waiting = {("training", "patience"): settings.training.patience is not None,
+               ("schedule", "type"): settings.schedule.type == "plateau"}
+    if monitor is None:
+        raised = [Problem(tree.value[section].value[key].place,
+                          f"{section}.{key}: waits for a measure that gets no better; set eval.monitor, +{known[0]} or "
+                          f"-{known[0]} for instance") for (section, key), waits in waiting.items() if waits]
+        if raised:
+            raise PlacedError(raised)
 
 
 def make_optimizer(settings: RunConfig, model: Module) -> Optimizer:

@@ -27,6 +27,7 @@ class Recipe:
     loss_is_sum: whether `loss` is the sum over a batch's items (as word2vec has it) or their mean.
     shares_tables: whether several processes may train one model (training.workers): steps touch few rows of large tables, and
     `take_part` says which part of the data each of them has.
+    not_derivatives: names of parameters whose gradient is on purpose another rule, which `nnkit check --gradcheck` leaves out.
     measures: the names of what `evaluate` returns, so that a mistake in eval.monitor is found before the training.
     progress: shows how much is read, while `__init__` reads it: progress(done, total), both in bytes. The trainer sets it on the
     class, which `load_recipe` makes anew for every run; it is None where nobody looks. Hand it on to `nnkit.data.load_corpus`.
@@ -40,6 +41,7 @@ class Recipe:
     loss_is_sum = False
     shares_tables = False
     measures: tuple[str, ...] = ()
+    not_derivatives: tuple[str, ...] = ()
     units_per_epoch: float
     progress: Callable[[int, int], object] | None = None
     remark = ""
@@ -71,6 +73,14 @@ class Recipe:
     def facts(self) -> dict[str, Any]:
         """What there is to say of the data; goes into run.json as it is. A "notice" in it is shown, too."""
         return {}
+
+    def check(self, model: Any) -> list[str]:
+        """Lines on the data for `nnkit check`; one that begins with "note: " says what is odd (see data_facts.py)."""
+        return []
+
+    def expected_loss(self) -> float | None:
+        """The loss for an item before the first step, of a model that knows nothing; None where nobody knows."""
+        return None
 
     def summary(self) -> str:
         """The same in one line, for the terminal."""

@@ -23,7 +23,6 @@ from pydantic import (
     Tag,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -194,14 +193,6 @@ class RunConfig(Section):
     log: LogConfig = Field(default=LogConfig(), description="what is written down")
     eval: EvalConfig = Field(default=EvalConfig(), description="what is measured")
     save: SaveConfig = Field(default=SaveConfig(), description="what is kept")
-
-    @model_validator(mode="after")
-    def _has_a_judge(self) -> RunConfig:
-        if self.eval.monitor is None and self.training.patience is not None:
-            raise ValueError("training.patience needs a measure to wait for; set eval.monitor, +dev_acc for instance")
-        if self.eval.monitor is None and self.schedule.type == "plateau":
-            raise ValueError("schedule.type: plateau needs a measure to watch; set eval.monitor, -dev_loss for instance")
-        return self
 
 
 # The keys of a config class

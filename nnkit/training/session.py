@@ -23,7 +23,7 @@ from nnkit.training import config as configs
 from nnkit.training.console import Console
 from nnkit.training.files import plain, replacing
 from nnkit.training.loop import Trainer
-from nnkit.training.making import check_monitor, check_workers, make_optimizer, make_schedule, recipe_file
+from nnkit.training.making import check_judge, check_workers, make_optimizer, make_schedule, recipe_file
 from nnkit.training.metrics import MetricsLog, read_metrics, write_history
 from nnkit.training.plots import safe_plot
 from nnkit.training.recipe import Recipe, load_recipe, local_files
@@ -31,7 +31,6 @@ from nnkit.training.run_directory import RunDirectory
 from nnkit.training.schema import RunConfig
 from nnkit.training.signals import StopRequest
 from nnkit.training.workers import WorkersTrainer
-from nnkit.training.yaml_tree import Node
 
 MAY_CHANGE = ("training.epochs", "training.patience", "log.", "save.", "eval.every")  # on resume: what does not change the past
 
@@ -70,6 +69,7 @@ def fit(config: str | os.PathLike[str], overrides: Sequence[str] | dict[str, Any
     recipe_class = load_recipe(recipe_file(tree))
     settings = configs.validate(tree, recipe_class.Config)
     check_workers(tree, settings, recipe_class)
+    check_judge(tree, settings, recipe_class)
     console = Console(quiet)
     # read first: a run that is started from its own config with --force is moved aside
     files = {f"code/{name}": file.read_bytes() for name, file in local_files(recipe_class).items()}
@@ -80,7 +80,7 @@ def fit(config: str | os.PathLike[str], overrides: Sequence[str] | dict[str, Any
         for name, content in files.items():
             run.path(name).parent.mkdir(parents=True, exist_ok=True)
             run.path(name).write_bytes(content)
-        return _train(run, tree, recipe_class, settings, console, on_log, resumed=False)
+        return _train(run, recipe_class, settings, console, on_log, resumed=False)
     except BaseException:
         console.close()
         if not run.path("metrics.jsonl").exists():  # it never began: a mistake in the config or the data leaves no folder behind
@@ -112,14 +112,15 @@ def resume(name: str | os.PathLike[str], overrides: Sequence[str] = (), *, quiet
     recipe_class = load_recipe(recipe_file(tree))
     settings = configs.validate(tree, recipe_class.Config)
     check_workers(tree, settings, recipe_class)
+    check_judge(tree, settings, recipe_class)
     console = Console(quiet)
     try:
-        return _train(run, tree, recipe_class, settings, console, on_log, resumed=True)
+        return _train(run, recipe_class, settings, console, on_log, resumed=True)
     finally:
         console.close()
 
 
-def _train(run: RunDirectory, tree: Node, recipe_class: type[Recipe], settings: RunConfig, console: Console,
+def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, console: Console,
            on_log: Callable[[dict[str, Any]], Any] | None, resumed: bool) -> Run:
     with run.claimed(), threadpool_limits(settings.training.blas_threads, user_api="blas"):
         console.open_log(run.path("train.log"))
@@ -127,7 +128,6 @@ def _train(run: RunDirectory, tree: Node, recipe_class: type[Recipe], settings: 
         console.say("data    reading")  # the builtin text takes ten seconds the first time, then it is cached
         recipe_class.progress = console.show_reading
         recipe = recipe_class(settings)
-        check_monitor(tree, settings, recipe)
         if summary := recipe.summary():
             console.say(f"data    {summary}")
         model = recipe.build(np.random.default_rng([settings.seed, 0]))
@@ -182,9 +182,11 @@ def finish(run: RunDirectory, recipe: Recipe, model: Module, trainer: Trainer, c
     judge = trainer.judge
     if judge.gives_up:
         console.say(f"early   {judge.monitor} became no better in {judge.waited} evaluations (training.patience)")
-    if trainer.take_best():
-        console.say(f"best    epoch {judge.epoch}, step {judge.step:,}: {judge.monitor} {judge.best:.4f}; what follows is of it")
-        run.update_run(best={"metric": judge.monitor, "value": judge.best, "epoch": judge.epoch, "step": judge.step})
+    if best := trainer.take_best():
+        name = best["monitor"][1:]
+        console.say(f"best    epoch {best['epoch']}, step {best['step']:,}: {name} {best['best']:.4f}; what follows is of it")
+        run.update_run(best={"monitor": best["monitor"], "metric": name, "value": best["best"], "epoch": best["epoch"],
+                             "step": best["step"]})
     model.eval()
     recipe.export(model, run.path)
     write_history(read_metrics(run.path("metrics.jsonl")), run.path("history.csv"))

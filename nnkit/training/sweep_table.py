@@ -60,7 +60,7 @@ class Trial:
 def measure(trials: Sequence[Trial]) -> tuple[str, int]:
     """What they are judged by, and 1 where more of it is better: eval.monitor where all have the same, else train_loss."""
     finished = [facts for trial in trials if (facts := trial.facts()).get("status") == "finished"]
-    names = {facts["best"]["metric"] if isinstance(facts.get("best"), dict) else None for facts in finished}
+    names = {facts["best"]["monitor"] if isinstance(facts.get("best"), dict) else None for facts in finished}
     name = names.pop() if len(names) == 1 else None
     return (name, -1 if name.startswith("-") else 1) if name else ("train_loss", -1)
 

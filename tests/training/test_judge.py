@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def test_best_is_kept_and_is_what_a_run_hands_over(line, monitor):
     run = nnkit.fit(line, [f"eval.monitor={monitor}"], quiet=True, on_log=lambda row: weights.append(row["event"]))
     assert weights.count("eval") == 8
     best = run.directory.read_run()["best"]
-    assert (best["metric"], abs(best["value"]), best["epoch"], best["step"]) == (monitor, 0.5, 7, 21)
+    assert (best["monitor"], abs(best["value"]), best["epoch"], best["step"]) == (monitor, 0.5, 7, 21)
     arrays, meta = load_checkpoint(run.directory.path("checkpoints/best.npz"))
     np.testing.assert_array_equal(run.model.weight.value, arrays["model/weight"])
     last, _ = load_checkpoint(run.directory.path("checkpoints/last.npz"))
@@ -107,14 +108,17 @@ def test_early_stopping_ends_with_0_and_goes_on_with_more_patience(line):
     assert run.metrics[-1]["epoch"] == 6 and run.directory.read_run()["best"]["epoch"] == 3
     with pytest.raises(nnkit.UserError, match=r"ended early, for -dev_loss became no better in 3 evaluations; .*patience=N"):
         nnkit.resume(run.path, quiet=True)
+    longer = nnkit.resume(run.path, ["training.patience=9"], quiet=True)
+    assert longer.metrics[-1]["epoch"] == 8 and longer.directory.read_run()["status"] == "finished"
 
 
 @pytest.mark.case("trainer", 15)
 @pytest.mark.parametrize("overrides, said", [
     (["eval.monitor=dev_loss"], r"eval\.monitor: expected a sign and a measure, .*got 'dev_loss'"),
-    (["eval.monitor=+dev_f2"], r"eval\.monitor: \+dev_f2: Line measures no dev_f2; there is dev_loss, dev_score, train_loss"),
-    (["eval.monitor=null", "training.patience=2"], r"training\.patience needs a measure .*eval\.monitor"),
-    (["eval.monitor=null", "schedule={type: plateau}"], r"plateau needs a measure to watch; set eval\.monitor"),
+    (["eval.monitor=+dev_f2"], r"eval\.monitor: Line measures no dev_f2; there is dev_loss, dev_score, train_loss"),
+    (["eval.monitor=null", "training.patience=2"],
+     r"command line: training\.patience=2: training\.patience: waits for a measure .*eval\.monitor"),
+    (["eval.monitor=null", "schedule={type: plateau}"], r"schedule\.type: waits for a measure .*set eval\.monitor"),
 ])
 def test_a_monitor_that_cannot_be_is_refused_before_training(line, overrides, said):
     with pytest.raises(nnkit.ConfigError, match=said) as error:
@@ -166,3 +170,38 @@ def test_every_optimizer_and_the_judge_resume_to_the_bit(line, monkeypatch, opti
     assert one[0].keys() == other[0].keys() and all(one[0][name].tobytes() == other[0][name].tobytes() for name in one[0])
     assert one[1]["judge"] == other[1]["judge"] and one[1]["plateau"] == other[1]["plateau"]
     assert [row["lr"] for row in unbroken.metrics] == [row["lr"] for row in resumed.metrics]
+
+
+def test_a_kill_after_a_better_model_leaves_it_with_its_own_epoch(line, monkeypatch):
+    """The judge of an older checkpoint named another epoch than the weights were of."""
+    with monkeypatch.context() as patch:
+        save, saved = loop.Trainer.save, []
+        patch.setattr(loop.Trainer, "save", lambda trainer: None if saved else (save(trainer), saved.append(1)))
+        run = nnkit.fit(line, ["training.epochs=3"], quiet=True)  # the last two epochs are not in last.npz
+    patched = loop.Trainer.after_step
+    monkeypatch.setattr(loop.Trainer, "after_step", lambda trainer, batches: (patched(trainer, batches), stop(trainer)))
+
+    def stop(trainer):
+        if trainer.position.step == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    run.directory.update_run(status="running")
+    resumed = nnkit.resume(run.path, quiet=True)
+    best = resumed.directory.read_run()["best"]
+    arrays, meta = load_checkpoint(resumed.directory.path("checkpoints/best.npz"))
+    assert resumed.exit_code == 130 and (best["epoch"], best["value"]) == (meta["epoch"], meta["best"]) == (3, 1.0)
+    np.testing.assert_array_equal(resumed.model.weight.value, arrays["model/weight"])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_early_stopping_of_word_vectors_with_and_without_workers(tmp_path, monkeypatch, workers):
+    if workers > 1 and sys.platform == "win32":
+        pytest.skip("Windows has no workers")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus.txt").write_text("a b c d e f g h\n" * 200, encoding="utf-8")
+    (tmp_path / "small.yaml").write_text("recipe: sgns\ndata: {train: corpus.txt}\nmodel: {dim: 4}\n"
+                                         "eval: {monitor: +train_loss}\ntraining: {epochs: 30, patience: 2, blocks: 2}\n",
+                                         encoding="utf-8")
+    run = nnkit.fit("small.yaml", [f"training.workers={workers}"], quiet=True)  # the loss falls: the first epoch has the most
+    assert run.exit_code == 0 and run.directory.read_run()["best"]["epoch"] == 1
+    assert [row["epoch"] for row in run.metrics if row["event"] == "eval"] == [1, 2, 3]

@@ -112,7 +112,7 @@ def test_the_table_has_mean_and_deviation_over_seeds_and_the_best_run_first(line
     assert [trial.folder.name for trial in sweep.trials] == [f"{n:02d}" for n in range(1, 10)]
     values = [0.4, 0.1, 0.7, 0.8, 0.9, 0.8, 0.3, 0.2, 0.15]
     for trial, value in zip(sweep.trials, values):
-        finished(trial, best={"metric": f"{sign}dev_acc", "value": value})
+        finished(trial, best={"monitor": f"{sign}dev_acc", "value": value})
     rows = [("0.1", values[:3]), ("0.3", values[3:6]), ("1", values[6:])]
     rows.sort(key=lambda row: statistics.fmean(row[1]), reverse=sign == "+")
     pick = max if sign == "+" else min
@@ -134,7 +134,7 @@ def test_without_a_monitor_the_last_training_loss_is_compared_and_one_value_has_
 def test_runs_that_are_judged_by_different_measures_are_compared_by_their_loss(line):
     sweep = Sweep(line, ["eval.monitor=-dev_loss,-train_loss"])
     for trial in sweep.trials:
-        finished(trial, best={"metric": trial.settings["eval.monitor"], "value": 1.0})
+        finished(trial, best={"monitor": trial.settings["eval.monitor"], "value": 1.0})
     assert measure(sweep.trials) == ("train_loss", -1)
 
 

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="nnkit train", description="Train a model as a config file says.", epilog=(
         "A key of the config is set by its path, optimizer.lr=0.1, and read as YAML. A run directory holds its recipe's code, "
         "which --resume runs: resume only what you trust. Exit codes: 0 done, 1 failure, 2 usage or config, 3 diverged, "
-        "130 Ctrl-C and 143 SIGTERM after saving."))
+        "130 Ctrl-C, 143 SIGTERM and 129 a closed terminal after saving."))
     parser.add_argument("config", nargs="?", help="a YAML file, such as configs/sgns.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="change a key of the config")
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that stopped: its path, its id or @last")

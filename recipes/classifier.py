@@ -84,6 +84,9 @@ class Classifier(Recipe):
         is_text = data.train == PYTHON_DOCS
         examples, labels = read_docstrings(data.min_examples) if is_text else read_csv(data.train, data.label)
         self.labels = sorted(set(labels))
+        if broken := next((label for label in self.labels if len(label.splitlines()) > 1), None):
+            raise DataError(f"{data.train}: the class {broken!r} has a line break in it; is data.label = {data.label} the right "
+                            "column?")
         if len(self.labels) < 2:
             raise DataError(f"{data.train}: every example is of class {self.labels[0]!r}; a classifier needs two classes")
         self.classes = np.searchsorted(self.labels, labels)

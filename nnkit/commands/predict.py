@@ -19,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = run_parser("predict", "Print a line for each line of FILE, in its order: the class, its probability and the line, "
                       "with tabs between.", "@last new.csv")
     made.add_argument("file", nargs="?", default=STDIN, metavar="FILE",
-                      help="rows of numbers without the class, or a text a line; - or nothing: standard input")
+                      help="rows of numbers without the class (a header as in the training gets no line), or a text a line; "
+                      "- or nothing: standard input")
     return run(made, predict, argv)
 
 

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                       "(runs/NAME-sweep-001, -002 ...)")
     codes: list[int] = []
     failed = run(made, lambda options: codes.append(sweep(options)), options_first(sys.argv[1:] if argv is None else argv, made))
-    return failed or codes[0]
+    return failed or next(iter(codes), 1)  # none where who read the table is gone
 
 
 def positive(text: str) -> int:
@@ -35,9 +35,16 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def say(line: str) -> None:
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:  # who read it is gone, as `| tee` is after Ctrl-C; that must not end the trainings
+        pass
+
+
 def sweep(options: argparse.Namespace) -> int:
     made = Sweep(options.config, options.overrides, options.out)
-    code = made.run(options.jobs, say=lambda line: print(line, file=sys.stderr, flush=True))
+    code = made.run(options.jobs, say=say)
     if code:
         words = [options.config, *options.overrides, "--jobs", str(options.jobs), "--out", str(made.folder)]
         done = sum(trial.is_settled() for trial in made.trials)

@@ -66,8 +66,8 @@ class Columns:
     def read(self, inputs: Iterable[Any], source: str, label: int | str | None = None) -> Iterator[Example]:
         """The Examples in rows of numbers: lines of CSV, or sequences. `label`: the column of the class, None: there is none.
 
-        A first row without a number holds the columns' names, which must be those of the training. DataError with the line
-        for rows of another length and what is no finite float32.
+        A first row of the training's names, or without a number, is a header, whose names must be those; without a label that is
+        so only where the training had names. DataError with the line for rows of another length and what is no finite float32.
         """
         width = self.n_features + (label is not None)
         for row, (place, given) in enumerate(filled(inputs, source, may_be_empty=label is not None)):
@@ -82,7 +82,9 @@ class Columns:
                         f"and the class (data.label = {label}); nnkit predict takes rows without it")
                 raise DataError(f"{place}: {len(cells)} cells, expected {width}: {self.n_features} numbers {what}")
             kind = None if label is None else cells.pop(label)  # type: ignore[arg-type]
-            if named or (row == 0 and not any(map(is_number, cells))):
+            # a table that is measured may have got a header since; rows that are to be answered have one only if that is known
+            may_be_names = row == 0 and (self.names is not None or kind is not None)
+            if named or (may_be_names and (cells == self.names or not any(map(is_number, cells)))):
                 self._check_names(cells, place)
             else:
                 yield Example(place, given, kind, [finite(cell, place) for cell in cells])
@@ -193,7 +195,10 @@ def filled(inputs: Iterable[Any], source: str, may_be_empty: bool) -> Iterator[t
 
 def cells_of(row: Any, place: str) -> list[Any]:
     if not isinstance(row, str):
-        return list(row)
+        try:
+            return list(row)
+        except TypeError:
+            raise DataError(f"{place}: expected a row of numbers or a line of CSV, got {row!r}") from None
     try:
         return [cell.strip() for cell in next(csv.reader([row], strict=True))]
     except csv.Error as error:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -124,9 +125,9 @@ def _label_column(name: str, number: int, first: list[str], label: int | str) ->
     return label % len(first)
 
 
-def is_number(cell: str) -> bool:
+def is_number(cell: Any) -> bool:
     try:
         float(cell)
-    except ValueError:
+    except (TypeError, ValueError):
         return False
     return True

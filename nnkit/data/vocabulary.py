@@ -117,6 +117,8 @@ class Vocabulary:
                     word, space, n = line.rpartition(" ")
                     if not space or not n.strip().isdecimal():
                         raise DataError(f"{name}:{number}: expected a word, a space and its count")
+                    if int(n) >= 1 << 63:
+                        raise DataError(f"{name}:{number}: the count {n.strip()} is too large; it should be below 2 ** 63")
                     if word in words:
                         raise DataError(f"{name}:{number}: the word {word!r} was there before")
                     words[word] = int(n)

@@ -40,7 +40,7 @@ class Windows:
         frequency = counts / counts.sum()
         keep = np.sqrt(subsample / frequency) + subsample / frequency if subsample else np.ones(len(counts))
         self.keep = keep.astype(np.float32)               # (words,)
-        self.noise = np.cumsum(counts.astype(np.float64) ** power)
+        self.noise = np.cumsum((counts / counts.max()) ** power)  # a share: a count to a large power would be infinite
         self.noise /= self.noise[-1]                      # (words,): the distribution of negatives, summed up
         self.first, self.last = 0, len(corpus.ids)        # this worker's part of the text
 

@@ -57,7 +57,7 @@ def recipe_of(tree: Node) -> tuple[str, Place]:
 def validate(tree: Node, model_class: type[M]) -> M:
     """The config that `tree` describes. ConfigError (a PlacedError) with a line for every mistake."""
     data = tree.plain()
-    _name_types(data, model_class)
+    _complete_sections(data, model_class)
     for error in _attempt(model_class, data, {LOCATE_PATHS: True})[1]:
         if error["type"] == LOCATE_PATHS:
             found = _find(tree, model_class, error["loc"])
@@ -123,16 +123,20 @@ _Dumper.add_representer(str, _Dumper.represent_str)
 
 # From pydantic's errors to lines of ours
 
-def _name_types(data: Any, model_class: type[BaseModel]) -> None:
-    """Put in the `type` of a section that leaves it out where all its keys are of the one that stands by default.
+def _complete_sections(data: Any, model_class: type[BaseModel]) -> None:
+    """Put the recipe's own values into a section with a `type` that gives only some: all its keys are of the default's type.
 
-    So `optimizer: {lr: 0.3}` is the recipe's own optimizer with another rate.
+    So `optimizer: {momentum: 0.9}` is the recipe's own optimizer, with its own rate, and momentum.
     """
     for name, field in model_class.model_fields.items():
         section, default = data.get(name), field.default
-        if isinstance(section, dict) and section and "type" not in section and isinstance(default, BaseModel) and (
-                len(sections_in(field.annotation)) > 1 and section.keys() <= type(default).model_fields.keys()):
-            section["type"] = tag_of(type(default))
+        if not isinstance(section, dict) or not section or not isinstance(default, BaseModel) or not tag_of(type(default)):
+            continue
+        fields = type(default).model_fields
+        if section.get("type", tag_of(type(default))) == tag_of(type(default)) and section.keys() <= fields.keys():
+            own = default.model_dump(mode="json")
+            section |= {key: own[key] for key in fields if key not in section and getattr(default, key) != fields[key].default}
+            section.setdefault("type", tag_of(type(default)))
 
 
 def _attempt(model_class: type[M], data: Any, context: dict[str, Any]) -> tuple[M | None, list[Any]]:

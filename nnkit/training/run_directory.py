@@ -75,8 +75,7 @@ class RunDirectory:
 
     @classmethod
     def _numbered(cls, name: str, root: Path) -> RunDirectory:
-        if not name or name[0] in ".@-" or not name.isprintable() or re.search(r'[/\\:*?"<>|]', name):
-            raise ConfigError(f"name: {name!r} cannot name a folder; use letters, digits, '-' and '_'")
+        check_name(name)
         os.makedirs(root, exist_ok=True)
         numbered = re.compile(re.escape(name) + "-([0-9]+)")
         taken = [int(match[1]) for match in map(numbered.fullmatch, os.listdir(root)) if match]
@@ -226,6 +225,12 @@ class RunDirectory:
 
     def __repr__(self) -> str:
         return f"RunDirectory({str(self.folder)!r})"
+
+
+def check_name(name: str) -> None:
+    """ConfigError where runs cannot be called so, on whatever system they are read later."""
+    if not name or name[0] in ".@-" or not name.isprintable() or re.search(r'[/\\:*?"<>|]', name):
+        raise ConfigError(f"name: {name!r} cannot name a folder; use letters, digits, '-' and '_'")
 
 
 def _unused(out: Path) -> Path:

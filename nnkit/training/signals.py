@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks the loop to finish its step and save; a second one stops at once."""
+"""Ctrl-C, SIGTERM, a closed terminal (SIGHUP): the first asks the loop to finish its step and save, a second stops at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class StopRequest:
@@ -22,8 +24,9 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._handle)
+            for number in SIGNALS:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+                    self._old[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -38,5 +41,5 @@ class StopRequest:
 
     @property
     def exit_code(self) -> int:
-        """What a shell expects of a program ended by this signal: 130 for Ctrl-C, 143 for SIGTERM."""
+        """What a shell expects of a program ended by this signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
         return 128 + self.signal if self.signal is not None else 0

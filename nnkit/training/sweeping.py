@@ -23,13 +23,15 @@ from typing import IO, Any
 
 from nnkit.errors import ConfigError, UserError
 from nnkit.training import config as configs
-from nnkit.training.making import check_workers, recipe_file
-from nnkit.training.recipe import load_recipe
-from nnkit.training.run_directory import RunDirectory
+from nnkit.training.making import check_judge, check_workers, recipe_file
+from nnkit.training.recipe import load_recipe, local_files
+from nnkit.training.run_directory import RunDirectory, check_name
 from nnkit.training.signals import StopRequest
 from nnkit.training.sweep_table import Settings, Trial, table
+from nnkit.training.yaml_tree import reads_as
 
 NAP = 0.05  # seconds between two looks at the processes
+PATIENCE = 10.0  # seconds for them to save, where nobody asked twice to stop
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")  # what BLAS libraries read
 
 Process = tuple[subprocess.Popen, IO[bytes]]  # and what it said
@@ -47,7 +49,7 @@ class Sweep:
         self.values = read_values(overrides)
         combinations = [dict(zip(self.values, chosen)) for chosen in itertools.product(*self.values.values())]
         names = [check_settings(self.config, settings) for settings in combinations]
-        self.sha256 = hashlib.sha256(self.config.read_bytes()).hexdigest()
+        self.sha256 = fingerprint(self.config)
         self.folder = Path(out) if out is not None else numbered(f"{names[0]}-sweep")
         known = self.known()
         for settings in combinations:
@@ -107,9 +109,15 @@ class Sweep:
                         if stop.signal is None:
                             done += 1
                             say(f"{done}/{len(self.trials)}   {trial}")
-            finally:  # a second signal, or a mistake of ours: no process is left behind
+            finally:  # a second signal, or a mistake of ours: they may still save, and none is left behind
+                for process, _ in running.values():
+                    process.terminate()
+                until = time.monotonic() + (0 if stop.signal is not None else PATIENCE)
                 for process, said in running.values():
-                    process.kill()
+                    try:
+                        process.wait(max(0.0, until - time.monotonic()))
+                    except subprocess.TimeoutExpired:
+                        process.kill()
                     process.wait()
                     said.close()
         return stop.exit_code
@@ -135,7 +143,7 @@ def read_values(overrides: Sequence[str]) -> dict[str, list[str]]:
             raise ConfigError(f"command line: {text}: write key=value,value")
         if len(several) > 1 and "" in several:
             raise ConfigError(f"command line: {text}: nothing stands beside a comma; write null or '' for an empty value")
-        if len(set(several)) < len(several):
+        if len({float(value) if reads_as(value, "float") else value for value in several}) < len(several):  # 1 and 01
             raise ConfigError(f"command line: {text}: a value comes twice; leave one of them out")
         values[key] = several
     return values
@@ -168,7 +176,18 @@ def check_settings(config: Path, settings: Settings) -> str:
     recipe_class = load_recipe(recipe_file(tree))
     checked = configs.validate(tree, recipe_class.Config)
     check_workers(tree, checked, recipe_class)
-    return checked.name or config.stem
+    check_judge(tree, checked, recipe_class)
+    name = checked.name or config.stem
+    check_name(name)
+    return name
+
+
+def fingerprint(config: Path) -> str:
+    """What a config says with all that it includes, and the code of its recipe."""
+    tree = configs.read_tree(config, [])
+    code = local_files(load_recipe(recipe_file(tree)))
+    said = json.dumps(tree.plain(), sort_keys=True, default=str).encode()
+    return hashlib.sha256(b"\0".join([said, *(code[name].read_bytes() for name in sorted(code))])).hexdigest()
 
 
 def numbered(name: str, root: Path = Path("runs")) -> Path:

@@ -143,13 +143,15 @@ class WordVectorRecipe(Recipe):
         return model
 
     def bound(self, rows: Tensor, often: RepeatedRows | None, others: nn.Embedding) -> None:
-        """Let no word that is looked up very often move its scores by more than LONGEST_MOVE (see nnkit.optim.clipping).
+        """Let no word that is looked up very often move its scores with others like it by more than LONGEST_MOVE in a step.
 
-        rows: what was looked up in one table; others: the table that they are multiplied with.
+        rows: what was looked up in one table; others: the table that they are multiplied with. See nnkit.optim.clipping. What
+        momentum adds to a move in the steps after it is counted in.
         """
         if often is not None:
             longest = LONGEST_MOVE / max(1, *np.linalg.norm(others.weight.value[often.rows], axis=1))
-            rows.register_hook(lambda gradient: often.clip(gradient, longest / self.config.optimizer.lr))
+            longest *= (1 - self.config.optimizer.momentum) / self.config.optimizer.lr
+            rows.register_hook(lambda gradient: often.clip(gradient, longest))
 
     def expected_loss(self) -> float | None:
         """Of a word and its negatives before the first step: every score is 0, each as good as a coin."""

@@ -24,7 +24,7 @@ from nnkit.errors import ConfigError, Diverged, UserError
 from nnkit.training.loop import Trainer
 from nnkit.training.metrics import MetricsLog
 from nnkit.training.shared import DIVERGED, PAUSE, RUN, STARTING, STOP, Board, SharedModel
-from nnkit.training.signals import StopRequest
+from nnkit.training.signals import SIGNALS, StopRequest
 
 NAP = 0.01  # seconds between two looks at the workers
 PATIENCE = 10.0  # seconds for a worker to end after it was told to
@@ -132,7 +132,7 @@ class WorkersTrainer(Trainer):
         words: IO[bytes] = tempfile.TemporaryFile()
         # A Ctrl-C reaches all processes, and the trainer alone decides what to do. What is blocked here stays blocked in a worker
         # from its first moment on; this process gets it right after.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             return subprocess.Popen(list(map(str, command)), env=environment, pass_fds=[memory], stdin=subprocess.DEVNULL,
                                     stdout=words, stderr=words), words

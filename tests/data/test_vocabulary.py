@@ -170,3 +170,9 @@ def test_missing_vocabulary_file_is_named(tmp_path):
 def test_words_and_counts_must_fit(words, counts):
     with pytest.raises(ValueError):
         Vocabulary(words, counts)
+
+
+def test_a_count_that_no_integer_holds_is_named(tmp_path):
+    (tmp_path / "v.txt").write_text("a 5\nb 99999999999999999999999\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"v\.txt:2: the count 99999999999999999999999 is too large"):
+        Vocabulary.load(tmp_path / "v.txt")

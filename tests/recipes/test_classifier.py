@@ -239,9 +239,8 @@ def test_a_mistake_in_a_file_is_one_line_with_its_place(trained, tmp_path, monke
     assert f"error: {said}" in captured.err and captured.err.count("\n") == 2 and captured.out.count("\n") == answered
 
 
-def test_a_table_without_names_takes_rows_with_and_without(table):
+def test_a_table_without_names_is_measured_with_and_without(table):
     run = nnkit.load(nnkit.fit(write_config(table.parent, "training: {epochs: 1}"), quiet=True).path)
-    assert run.predict(["a,b", "1,2"])[0][:2] == run.predict(["1,2"])[0][:2]
     rows = table.read_text(encoding="utf-8")
     table.write_text(f"a,b,kind\n{rows}", encoding="utf-8")
     assert run.evaluate(table)["n"] == 150
@@ -282,3 +281,40 @@ def test_raw_texts_go_the_way_of_the_training(tmp_path, monkeypatch, capsys):
     (tmp_path / "raw.tsv").write_text(f"{kinds[0]}\ttext\n\nno class\n", encoding="utf-8")
     assert main(["evaluate", str(fit.path), "raw.tsv"]) == 1
     assert "error: raw.tsv:3: no tab in it; expected the class, a tab and the text\n" in capsys.readouterr().err
+
+
+def test_a_section_that_gives_some_keys_keeps_the_recipes_own_values_in_the_others(table):
+    """With momentum alone, the learning rate was that of SGD in general and not the classifier's 0.1."""
+    run = nnkit.fit(write_config(table.parent, "training: {epochs: 1}"), {"optimizer.momentum": 0.9}, quiet=True)
+    assert (run.recipe.config.optimizer.lr, run.recipe.config.optimizer.momentum) == (0.1, 0.9)
+    with pytest.raises(nnkit.ConfigError, match="unknown key 'betas' in optimizer of type SGD"):
+        nnkit.fit(table.parent / "c.yaml", ["optimizer={type: SGD, betas: [0.9, 0.9]}"], quiet=True)
+
+
+def test_a_first_row_of_words_is_no_header_where_the_training_had_none(trained_without_names):
+    """It got no answer, and all that followed stood one line too high."""
+    with pytest.raises(nnkit.DataError, match="input:1: 'abc' is not a number"):
+        trained_without_names.predict(["abc,def", "1,2"])
+
+
+def test_names_that_are_numbers_are_known_as_names():
+    columns = Columns(["2019", "2020"], np.zeros(2), np.ones(2))
+    assert [e.content for e in columns.read(["2019,2020", "1,2"], "f.csv")] == [[1.0, 2.0]]
+
+
+@pytest.mark.parametrize("row, said", [([None, 1.0], "f:1: None is not a number"), (1.5, "f:1: expected a row of numbers")])
+def test_what_is_no_row_of_numbers_is_said_so(row, said):
+    with pytest.raises(nnkit.DataError, match=said):
+        list(Columns(None, np.zeros(2), np.ones(2)).read([row], "f"))
+
+
+def test_a_class_with_a_line_break_is_refused(tmp_path):
+    """labels.txt had a line too many, and nothing could be predicted."""
+    (tmp_path / "table.csv").write_text('1,"a\nb"\n2,c\n' * 10, encoding="utf-8", newline="")
+    with pytest.raises(nnkit.DataError):
+        Recipe(config(data={"train": str(tmp_path / "table.csv")}))
+
+
+@pytest.fixture
+def trained_without_names(table):
+    return nnkit.load(nnkit.fit(write_config(table.parent, "training: {epochs: 1}"), quiet=True).path)

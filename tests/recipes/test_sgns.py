@@ -222,3 +222,12 @@ def test_a_mistake_in_the_file_of_sets_is_found_before_training(corpus_file, tmp
     with pytest.raises(DataError, match=r"sets\.txt:1: expected 5 words, found 3"):
         Recipe(Recipe.Config.model_validate({"recipe": "sgns", "data": {"train": str(corpus_file)},
                                              "eval": {"odd_one_out": str(sets)}}))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_large_power_draws_the_most_frequent_word_alone(corpus_file):
+    """counts ** 100 is infinite, and the table of the distribution was NaN."""
+    config = {"recipe": "sgns", "data": {"train": str(corpus_file)}, "model": {"power": 300.0}}
+    recipe = Recipe(Recipe.Config.model_validate(config))
+    assert np.isfinite(recipe.windows.noise).all()
+    assert (recipe.windows.draw_negatives(20, 8, np.random.default_rng(0)) == 0).mean() > 0.9

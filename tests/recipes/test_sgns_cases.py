@@ -351,3 +351,11 @@ def test_a_sentence_repeated_a_hundred_thousand_times_neither_diverges_nor_swing
     assert max(np.abs(p.value).max() for p in run.model.parameters()) < 50
     assert np.isfinite(losses).all()
     assert np.mean(losses[-20:]) < losses[0] == pytest.approx(6 * np.log(2), rel=0.01)  # before the first step: 6 coins a pair
+
+
+def test_momentum_does_not_undo_the_bound(config, tmp_path):
+    """What momentum adds in later steps made the whole move ten times as long."""
+    (tmp_path / "corpus.txt").write_text("a b c\n" * 20_000, encoding="utf-8")
+    run = quietly(config, "data.subsample=0", "optimizer={lr: 0.025, momentum: 0.9}", "training.epochs=3", "model={dim: 8}",
+                  "training={blocks: 16, block_length: 32, tile: 16, shared_negatives: 32}")
+    assert run.metrics[-1]["train_loss"] < 0.8 * 6 * np.log(2)

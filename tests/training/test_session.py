@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -85,7 +86,9 @@ def test_the_runs_own_config_repeats_it(tiny):
 
 
 @pytest.mark.case("trainer", 8)
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("number, code", [
+    (signal.SIGINT, 130), (signal.SIGTERM, 143),
+    pytest.param(getattr(signal, "SIGHUP", 1), 129, marks=pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGHUP"))])
 def test_a_signal_saves_exports_and_says_so_in_the_exit_code(tiny, monkeypatch, number, code):
     stop_after(monkeypatch, 31, number)
     run = quietly(tiny)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nnkit
-from nnkit.commands.sweep import main
+from nnkit.commands.sweep import main, say
 from nnkit.training import sweeping
 from nnkit.training.run_directory import RunDirectory
 from nnkit.training.sweep_table import mean_and_deviation, measure
@@ -252,3 +252,34 @@ def test_usage_errors_end_with_2(line, capsys):
         assert usage.value.code == 2
     assert main([str(line), "sed=1,2"]) == 2
     assert "did you mean 'seed'?" in capsys.readouterr().err
+
+
+def test_what_a_config_includes_is_of_the_sweep_too(line, tmp_path):
+    """The table compared runs of two epochs with runs of nine."""
+    (tmp_path / "inc.yaml").write_text(f"include: {line.name}\n", encoding="utf-8")
+    Sweep(tmp_path / "inc.yaml", ["seed=1,2"], tmp_path / "s")
+    line.write_text(line.read_text(encoding="utf-8") + "log: {every: 7 steps}\n", encoding="utf-8")
+    with pytest.raises(nnkit.ConfigError, match="has changed since it began"):
+        Sweep(tmp_path / "inc.yaml", ["seed=1,2,3"], tmp_path / "s")
+
+
+@pytest.mark.parametrize("overrides, said", [
+    (["eval.monitor=+acc,-dev_loss"], r"eval\.monitor: Line measures no acc"),
+    (["name=../elsewhere", "seed=1,2"], "cannot name a folder"),
+    (["seed=1,01"], "a value comes twice"),
+])
+def test_more_mistakes_that_are_found_before_anything_is_made(line, tmp_path, overrides, said):
+    with pytest.raises(nnkit.ConfigError, match=said):
+        Sweep(line, overrides)
+    assert not list(tmp_path.glob("runs/*")) and not list(tmp_path.glob("*sweep*"))
+
+
+def test_a_reader_that_is_gone_does_not_end_the_trainings(monkeypatch):
+    class Closed:
+        def write(self, text):
+            raise BrokenPipeError
+
+        flush = write
+
+    monkeypatch.setattr(sys, "stderr", Closed())
+    say("a line")

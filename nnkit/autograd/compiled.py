@@ -9,18 +9,36 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
+def fit(places, size):
+    """Whether all of them are in -size..size-1. Machine code would write behind the table."""
+    for i in range(places.shape[0]):
+        if places[i] < -size or places[i] >= size:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
 def add_rows(table, rows, values, scale):
-    """table[rows[i]] += scale * values[i]. table (V, d), rows (n,), values (n, d), scale: a number of their dtype."""
+    """table[rows[i]] += scale * values[i]. table (V, d), rows (n,), values (n, d), scale: a number of their dtype.
+
+    False, and nothing is added, if a row does not fit.
+    """
+    if not fit(rows, table.shape[0]):
+        return False
     for i in range(rows.shape[0]):
         row = rows[i]
         for j in range(table.shape[1]):
             table[row, j] += scale * values[i, j]
+    return True
 
 
 @njit(cache=True, nogil=True)
 def add_shared_rows(table, rows, values, index, scale):
-    """table[rows[i]] += scale * values[index[i]]. values: (m, d), index: (n,)."""
+    """table[rows[i]] += scale * values[index[i]]. values: (m, d), index: (n,). False, as above, if one of either does not fit."""
+    if not fit(rows, table.shape[0]) or not fit(index, values.shape[0]):
+        return False
     for i in range(rows.shape[0]):
         row, source = rows[i], index[i]
         for j in range(table.shape[1]):
             table[row, j] += scale * values[source, j]
+    return True

@@ -99,14 +99,13 @@ def scatter_add_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray, *,
     if not table.flags.c_contiguous or width == 0:
         compiled = None
     if compiled is not None:
-        check_range(rows, len(table), "rows")  # NumPy looks by itself, machine code would write behind the table
-        if index is not None:
-            check_range(index, len(values), "index")
         flat, values = table.reshape(-1, width), np.ascontiguousarray(values, table.dtype).reshape(-1, width)
-        if index is None:
-            compiled.add_rows(flat, rows, values, table.dtype.type(scale))
-        else:
-            compiled.add_shared_rows(flat, rows, values, index, table.dtype.type(scale))
+        scale = table.dtype.type(scale)
+        added = (compiled.add_rows(flat, rows, values, scale) if index is None else
+                 compiled.add_shared_rows(flat, rows, values, index, scale))
+        if not added:                            # NumPy says so by itself
+            check_range(rows, len(table), "rows")
+            check_range(rows if index is None else index, len(values), "index")
         return
     if scale != 1:
         values = values * table.dtype.type(scale)

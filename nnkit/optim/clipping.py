@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnkit.autograd import RowGrad, Tensor, scatter_add_rows
+from nnkit.autograd import RowGrad, Tensor
 
 PIECE = 1 << 15  # numbers that are widened to float64 at a time
 
@@ -78,24 +78,26 @@ def clip_grad_value(params: Iterable[Tensor], limit: float) -> None:
 
 @dataclass
 class RepeatedRows:
-    """Where one step looks up the rows that are bounded."""
+    """Where one step looks up the rows that are bounded. Look-ups of a row stand together."""
 
     rows: np.ndarray    # (m,) rows of the table
     places: np.ndarray  # (n,) look-ups of these, counted through the step's ids
-    which: np.ndarray   # (n,) whose: 0..m-1
+    firsts: np.ndarray  # (p,) where in `places` the look-ups of each row begin, for the p of the m rows that this step has
 
     def clip(self, gradient: np.ndarray, longest: float) -> None:
         """Change the gradient of the step's look-ups, (..., d), in place: none of the rows gets more than `longest` in all.
 
         Where the sum of a row's parts has a larger norm, all of them are scaled down alike. The array is contiguous.
         """
+        if not len(self.firsts):
+            return
         flat = gradient.reshape(-1, gradient.shape[-1])
         parts = flat.take(self.places, axis=0)
-        total = np.zeros((len(self.rows), flat.shape[1]), flat.dtype)
-        scatter_add_rows(total, self.which, parts)
+        total = np.add.reduceat(parts, self.firsts, axis=0)
         norm = np.sqrt(np.einsum("ij,ij->i", total, total))
         if not (norm <= longest).all():  # as it is, too, with numbers that are none
-            flat[self.places] = parts * (longest / np.maximum(norm, longest))[self.which, None]
+            counts = np.diff(self.firsts, append=len(parts))
+            flat[self.places] = parts * np.repeat(longest / np.maximum(norm, longest), counts)[:, None]
 
 
 def repeated_rows(ids: np.ndarray, many: float, size: int) -> list[RepeatedRows] | None:
@@ -110,6 +112,11 @@ def repeated_rows(ids: np.ndarray, many: float, size: int) -> list[RepeatedRows]
     number[rows] = np.arange(len(rows))
     which = number[ids]
     steps, places = np.nonzero(which >= 0)
-    bounds = np.searchsorted(steps, np.arange(len(ids) + 1))
     which = which[steps, places]
-    return [RepeatedRows(rows, places[i:j], which[i:j]) for i, j in zip(bounds, bounds[1:])]
+    order = np.lexsort((which, steps))           # stable: a row's look-ups stay in their order
+    places = places[order]
+    new = np.flatnonzero(np.diff(steps * len(rows) + which[order], prepend=-1))
+    bounds = np.searchsorted(steps, np.arange(len(ids) + 1))
+    heads = np.searchsorted(new, bounds)
+    return [RepeatedRows(rows, places[i:j], new[k:m] - i)
+            for i, j, k, m in zip(bounds, bounds[1:], heads, heads[1:])]

@@ -25,13 +25,16 @@ PIECE = 1 << 15  # numbers that are widened to float64 at a time
 def grad_norm(params: Iterable[Tensor]) -> float:
     """The 2-norm of all gradients taken as one vector, summed in float64; a RowGrad counts as the dense gradient it stands for.
 
-    Tensors without a gradient count as zeros. Infinite or NaN where a gradient is.
+    Tensors without a gradient count as zeros. Infinite or NaN where a gradient is. TypeError for a gradient that is a Tensor.
     """
     total = 0.0
     with np.errstate(all="ignore"):  # what is not finite is the answer
         for p in params:
             if p.grad is None:
                 continue
+            if isinstance(p.grad, Tensor):
+                raise TypeError("grad_norm: this gradient is a Tensor, made with create_graph=True; take its norm with nnkit.ops, "
+                                "or clip what backward() without create_graph gives")
             flat = (p.grad.coalesce().values if isinstance(p.grad, RowGrad) else p.grad).reshape(-1)
             for start in range(0, flat.size, PIECE):
                 piece = flat[start:start + PIECE].astype(np.float64, copy=False)
@@ -72,6 +75,9 @@ def clip_grad_value(params: Iterable[Tensor], limit: float) -> None:
         if isinstance(p.grad, RowGrad):
             p.grad = p.grad.coalesce()
             np.clip(p.grad.values, -limit, limit, out=p.grad.values)
+        elif isinstance(p.grad, Tensor):
+            raise TypeError("clip_grad_value: this gradient is a Tensor, made with create_graph=True; clip what backward() "
+                            "without create_graph gives")
         elif p.grad is not None:
             np.clip(p.grad, -limit, limit, out=p.grad)
 

@@ -132,3 +132,11 @@ def test_a_norm_that_is_not_finite_is_returned_and_nothing_is_scaled(bad):
 def test_a_senseless_limit_is_refused(clip, limit):
     with pytest.raises(ValueError, match=f"{clip.__name__}: expected a (max_norm|limit) above 0, got"):
         clip(with_gradients(0), limit)
+
+
+def test_a_gradient_that_is_itself_a_graph_is_refused_in_words():
+    x = Tensor(np.ones(3))
+    (x * x).sum().backward(create_graph=True)
+    for clip in (lambda: clip_grad_norm([x], 1.0), lambda: clip_grad_value([x], 1.0), lambda: grad_norm([x])):
+        with pytest.raises(TypeError, match="create_graph"):
+            clip()

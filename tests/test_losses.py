@@ -1,8 +1,11 @@
 """Losses against their plain formulas in float64, finite at any size, and strict about shapes."""
 
+import inspect
+
 import numpy as np
 import pytest
 
+import nnkit
 from nnkit import Tensor, check_gradients, losses
 
 REDUCTIONS = {"mean": np.mean, "sum": np.sum, "none": lambda x: x}
@@ -21,6 +24,33 @@ def plain_binary(x, labels, weights=1.0):
     return -weights * (labels * np.log(p) + (1 - labels) * np.log(1 - p))
 
 
+SHARES = np.abs(LABELS.round(1)) * (LABELS > 0.3)  # zeros among them
+VECTORS, SIGNS = RNG.standard_normal((2, 6, 4)), np.array([1, -1, 1, -1, -1, 1])
+
+
+def plain_nll(x, classes):
+    return -np.take_along_axis(x, classes[..., None], -1)[..., 0]
+
+
+def plain_hinge(x, classes):
+    rows = [[max(0, 1 - row[k] + other) for other in np.delete(row, k)]
+            for row, k in zip(x.reshape(-1, x.shape[-1]), classes.reshape(-1))]
+    return np.sum(rows, axis=1).reshape(classes.shape) / x.shape[-1]
+
+
+def plain_huber(x, y):
+    return np.where(np.abs(x - y) <= 1, (x - y) ** 2 / 2, np.abs(x - y) - 0.5)
+
+
+def plain_divergence(x, y):
+    return y * (np.log(np.where(y == 0, 1, y)) - x)
+
+
+def plain_cosine(a, b, labels):
+    cosines = (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
+    return np.where(labels == 1, 1 - cosines, np.maximum(cosines, 0))
+
+
 LOSSES = {
     "cross_entropy": (losses.cross_entropy, plain_cross_entropy, (LOGITS, CLASSES)),
     "cross_entropy of a sequence": (losses.cross_entropy, plain_cross_entropy, (LOGITS.reshape(2, 3, 4), CLASSES.reshape(2, 3))),
@@ -32,14 +62,26 @@ LOSSES = {
     "binary of a number": (losses.binary_cross_entropy_with_logits, plain_binary, (LOGITS[0, 0], LABELS[0, 0])),
     "squared": (losses.mean_squared_error, lambda x, y: (x - y) ** 2, (LOGITS, LABELS)),
     "squared of a number": (losses.mean_squared_error, lambda x, y: (x - y) ** 2, (LOGITS[0, 0], LABELS[0, 0])),
+    "likelihood": (losses.nll_loss, plain_nll, (LOGITS, CLASSES)),
+    "likelihood of a sequence": (losses.nll_loss, plain_nll, (LOGITS.reshape(2, 3, 4), CLASSES.reshape(2, 3))),
+    "hinge": (losses.multi_margin_loss, plain_hinge, (LOGITS, CLASSES)),
+    "hinge of a sequence": (losses.multi_margin_loss, plain_hinge, (LOGITS.reshape(2, 3, 4), CLASSES.reshape(2, 3))),
+    "hinge of one": (losses.multi_margin_loss, plain_hinge, (LOGITS[0], np.array(2))),
+    "absolute": (losses.l1_loss, lambda x, y: np.abs(x - y), (LOGITS, LABELS)),
+    "huber": (losses.huber_loss, plain_huber, (LOGITS, LABELS)),
+    "huber of a number": (losses.huber_loss, plain_huber, (LOGITS[0, 0], LABELS[0, 0])),
+    "smooth absolute": (losses.smooth_l1_loss, plain_huber, (LOGITS, LABELS)),
+    "divergence": (losses.kl_div, plain_divergence, (LOGITS, SHARES)),
+    "cosine": (losses.cosine_embedding_loss, plain_cosine, (*VECTORS, SIGNS)),
+    "cosine of one pair": (losses.cosine_embedding_loss, plain_cosine, (*VECTORS[:, 0], np.array(-1.0))),
 }
 every_loss = pytest.mark.parametrize("loss, plain, inputs", LOSSES.values(), ids=LOSSES)
 each_reduction = pytest.mark.parametrize("reduction", REDUCTIONS)
 
 
 def test_every_public_loss_is_in_the_table():
-    public = {f for name, f in vars(losses).items() if callable(f) and getattr(f, "__module__", "") == losses.__name__
-              and name not in ("check_reduction", "same_shape")}
+    public = {f for f in vars(losses).values() if inspect.isfunction(f)
+              and getattr(inspect.signature(f).parameters.get("reduction"), "default", None) == "mean"}
     assert public == {loss for loss, _, _ in LOSSES.values()}
 
 
@@ -73,7 +115,8 @@ def test_mean_is_the_default_and_a_single_number(loss, plain, inputs):
 
 
 @pytest.mark.case("autograd", 31)
-@pytest.mark.parametrize("name", ["cross_entropy", "binary", "binary, weighted", "squared"])
+@pytest.mark.parametrize("name", ["cross_entropy", "binary", "binary, weighted", "squared", "likelihood", "hinge", "huber",
+                                  "divergence", "cosine"])
 def test_a_batch_repeated_leaves_the_mean_gradient_and_doubles_that_of_the_sum(name):
     loss, _, inputs = LOSSES[name]
     w = Tensor(np.ones(4))
@@ -136,7 +179,8 @@ def test_squared_error_is_finite(size):
 
 @pytest.mark.case("autograd", 30)
 @pytest.mark.parametrize("a, b", [((3, 1), (3,)), ((3,), (3, 1)), ((3,), ()), ((1, 3), (3,)), ((2, 3), (3, 2)), ((), (1,))])
-@pytest.mark.parametrize("loss", [losses.mean_squared_error, losses.binary_cross_entropy_with_logits])
+@pytest.mark.parametrize("loss", [losses.mean_squared_error, losses.binary_cross_entropy_with_logits, losses.l1_loss,
+                                  losses.huber_loss, losses.smooth_l1_loss, losses.kl_div])
 def test_unequal_shapes_are_refused_with_both(loss, a, b):
     for target in (np.ones(b), Tensor(np.ones(b))):
         with pytest.raises(ValueError) as error:
@@ -163,6 +207,105 @@ def test_classes_that_do_not_fit_are_refused(classes, error):
 def test_classes_may_be_a_list_any_integers_or_a_tensor(kind):
     classes = [0, 1] if kind is list else Tensor([0, 1]) if kind is Tensor else np.array([0, 1], kind)
     assert float(losses.cross_entropy(Tensor(np.zeros((2, 4))), classes)) == pytest.approx(np.log(4))
+
+
+OPTIONS = [{"weight": weight, "label_smoothing": smoothing, "ignore_index": ignored}
+           for weight in (None, [0.5, 2, 0, 1]) for smoothing in (0.0, 0.1, 1.0) for ignored in (None, 3, -100)]
+each_option = pytest.mark.parametrize("options", OPTIONS, ids=str)
+
+
+def weighted_losses(x, classes, weight, label_smoothing, ignore_index):
+    """One loss an element, and what each counts in the mean: PyTorch's formula."""
+    weight = np.ones(x.shape[-1]) if weight is None else np.array(weight)
+    log_p = np.log(np.exp(x) / np.exp(x).sum(-1, keepdims=True))
+    right = -weight[classes] * np.take_along_axis(log_p, classes[..., None], -1)[..., 0]
+    counted = classes != ignore_index
+    values = (1 - label_smoothing) * right - label_smoothing / x.shape[-1] * (weight * log_p).sum(-1)
+    return values * counted, weight[classes] * counted
+
+
+@each_reduction
+@each_option
+@pytest.mark.parametrize("shape", [(6,), (2, 3)], ids=str)
+def test_weights_smoothing_and_ignored_classes_are_those_of_pytorch(options, reduction, shape):
+    x, classes = LOGITS.reshape(*shape, 4), np.array([0, 1, 3, 0, 2, 3]).reshape(shape)
+    values, counts = weighted_losses(x, classes, **options)
+    expected = values.sum() / counts.sum() if reduction == "mean" else REDUCTIONS[reduction](values)
+    for dtype, tolerance in ((np.float64, 1e-12), (np.float32, 1e-5)):
+        y = losses.cross_entropy(Tensor(x.astype(dtype)), classes, reduction=reduction, **options)
+        assert y.dtype == dtype
+        np.testing.assert_allclose(y.value, expected, rtol=tolerance, atol=tolerance)
+    assert check_gradients(lambda x: losses.cross_entropy(x, classes, reduction=reduction, **options), x) > 1
+
+
+@each_option
+def test_ignored_rows_count_nothing_whatever_their_logits_or_their_number(options):
+    options = options | {"ignore_index": -1}
+    filled = np.concatenate([LOGITS, np.full((2, 4), np.nan), np.full((1, 4), np.inf)])
+    x, alone = Tensor(filled), Tensor(LOGITS)
+    y = losses.cross_entropy(x, [*CLASSES, -1, -1, -1], **options)
+    y.backward()
+    one = losses.cross_entropy(alone, CLASSES, **options)
+    one.backward()
+    assert float(y) == pytest.approx(float(one), rel=1e-12)
+    np.testing.assert_allclose(x.grad[:6], alone.grad, rtol=1e-12)
+    np.testing.assert_array_equal(x.grad[6:], 0)
+
+
+def test_a_class_that_can_never_be_is_no_nan_where_others_are_weighted():
+    x = Tensor(np.array([[0.0, -np.inf, 1.0]]))
+    y = losses.cross_entropy(x, [2], weight=[1, 0, 2])
+    y.backward()
+    assert float(y) == pytest.approx(np.log(1 + np.exp(-1))) and np.isfinite(x.grad).all()
+
+
+def test_weighted_losses_are_finite_for_logits_of_any_size():
+    x = Tensor(np.array([[1e4, -1e4], [-1e4, 1e4]], np.float32))
+    y = losses.cross_entropy(x, [0, 0], weight=[1, 3], label_smoothing=0.5, reduction="none")
+    y.sum().backward()
+    np.testing.assert_allclose(y.value, [0.25 * 3 * 2e4, 0.75 * 2e4])
+    assert np.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("options, said", [
+    ({"weight": [1, 1]}, r"weight must be of shape \(4,\), a number for each class, got \(2,\)"),
+    ({"weight": 2.0}, r"weight must be of shape \(4,\)"),
+    ({"weight": [1, -1, 1, 1]}, "not below 0, got -1 for class 1"),
+    ({"weight": [1, 1, np.nan, 1]}, "finite and not below 0, got nan for class 2"),
+    ({"weight": [1, 1, 1, np.inf]}, "finite and not below 0, got inf for class 3"),
+    ({"label_smoothing": -0.1}, "label_smoothing must be from 0 to 1, got -0.1"),
+    ({"label_smoothing": 1.1}, "label_smoothing must be from 0 to 1, got 1.1"),
+    ({"label_smoothing": np.nan}, "label_smoothing must be from 0 to 1, got nan"),
+    ({"weight": [0, 1, 1, 1]}, "a mean over nothing: each of the 2 rows is of a class of weight 0"),
+    ({"ignore_index": 0}, "a mean over nothing: each of the 2 rows is of ignore_index 0"),
+    ({"ignore_index": 3, "weight": [0, 1, 1, 1]}, "a mean over nothing"),
+])
+def test_options_that_mean_nothing_are_refused(options, said):
+    with pytest.raises(ValueError, match=f"cross_entropy: .*{said}"):
+        losses.cross_entropy(Tensor(LOGITS[:2]), [0, 0], **options)
+
+
+def test_an_ignored_class_is_a_whole_number_and_the_others_must_be_classes():
+    with pytest.raises(TypeError, match="ignore_index must be an integer"):
+        losses.cross_entropy(Tensor(LOGITS[:2]), [0, 0], ignore_index=0.5)
+    with pytest.raises(IndexError, match="cross_entropy: classes"):
+        losses.cross_entropy(Tensor(LOGITS[:2]), [-1, -2], ignore_index=-1)
+
+
+@each_reduction
+def test_a_sum_over_nothing_and_an_empty_batch_are_zero(reduction):
+    if reduction != "mean":
+        y = losses.cross_entropy(Tensor(LOGITS), CLASSES * 0, ignore_index=0, label_smoothing=0.1, reduction=reduction)
+        np.testing.assert_array_equal(y.value, 0)
+    assert losses.cross_entropy(Tensor(LOGITS[:0]), CLASSES[:0], weight=np.ones(4), reduction=reduction).value.sum() == 0
+
+
+def test_a_recorded_step_weights_the_classes_of_each_batch():
+    w = Tensor(LOGITS.copy())
+    step = nnkit.record(lambda x, y: losses.cross_entropy(x + w, y, weight=[1, 2, 3, 4], label_smoothing=0.1, ignore_index=3))
+    for classes in (CLASSES, CLASSES[::-1].copy(), np.array([3, 3, 0, 1, 2, 3])):
+        expected = losses.cross_entropy(Tensor(2 * LOGITS), classes, weight=[1, 2, 3, 4], label_smoothing=0.1, ignore_index=3)
+        assert float(step(LOGITS, classes)) == pytest.approx(float(expected), rel=1e-12)
 
 
 def test_labels_and_weights_that_want_a_gradient_get_one():

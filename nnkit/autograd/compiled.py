@@ -42,3 +42,16 @@ def add_shared_rows(table, rows, values, index, scale):
         for j in range(table.shape[1]):
             table[row, j] += scale * values[source, j]
     return True
+
+
+@njit(cache=True, nogil=True)
+def add_weighted_rows(table, rows, values, index, factors):
+    """table[rows[i]] += factors[i] * values[index[i]]. factors: (n,) of the table's dtype. False, as above, if one of rows and
+    index does not fit."""
+    if not fit(rows, table.shape[0]) or not fit(index, values.shape[0]):
+        return False
+    for i in range(rows.shape[0]):
+        row, source, factor = rows[i], index[i], factors[i]
+        for j in range(table.shape[1]):
+            table[row, j] += factor * values[source, j]
+    return True

@@ -23,20 +23,26 @@ WORTH_COMPILING = 1 << 12  # numbers to be added: what is smaller need not wait 
 
 
 class RowGrad:
-    """Row rows[i] of a table of `shape` receives values[i], or values[index[i]] where many rows share one value.
+    """Row rows[i] of a table of `shape` receives values[i], or values[index[i]] where many rows share one value, times factors[i]
+    where there are factors.
 
-    rows: (n,) integers in 0..shape[0]-1, repeats allowed (they add up). values: (n, ...) or, with index (n,), (m, ...).
+    rows: (n,) integers in 0..shape[0]-1, repeats allowed (they add up). values: (n, ...) or, with index (n,), (m, ...). factors:
+    (n,), with an index only.
     """
 
-    __slots__ = ("index", "rows", "shape", "values")
+    __slots__ = ("factors", "index", "rows", "shape", "values")
 
-    def __init__(self, rows: np.ndarray, values: np.ndarray, shape: tuple[int, ...], index: np.ndarray | None = None):
+    def __init__(self, rows: np.ndarray, values: np.ndarray, shape: tuple[int, ...], index: np.ndarray | None = None,
+                 factors: np.ndarray | None = None):
         if values.shape[1:] != tuple(shape[1:]) or len(rows) != len(values if index is None else index):
             raise ValueError(f"RowGrad: {len(rows)} rows and values of shape {values.shape} do not fit a table {tuple(shape)}")
+        if factors is not None and (index is None or len(factors) != len(rows)):
+            raise ValueError(f"RowGrad: factors need an index, and one for each of the {len(rows)} rows")
         self.rows = rows
         self.values = values
         self.shape = tuple(shape)
         self.index = index
+        self.factors = factors
 
     @property
     def dtype(self) -> np.dtype:
@@ -47,29 +53,33 @@ class RowGrad:
 
     def row_values(self) -> np.ndarray:
         """(n, ...): one value a row, shared ones written out."""
-        return self.values if self.index is None else self.values[self.index]
+        values = self.values if self.index is None else self.values[self.index]
+        if self.factors is not None:
+            values *= self.factors.astype(self.dtype, copy=False).reshape(-1, *[1] * (values.ndim - 1))  # of the index's making
+        return values
 
     def coalesce(self) -> RowGrad:
         """The same gradient with every row named once, in ascending order, repeats added up."""
         rows, place = np.unique(self.rows, return_inverse=True)
         values = np.zeros((len(rows), *self.shape[1:]), self.dtype)
-        scatter_add_rows(values, place, self.values, index=self.index)
+        scatter_add_rows(values, place, self.values, index=self.index, factors=self.factors)
         return RowGrad(rows, values, self.shape)
 
     def dense(self) -> np.ndarray:
         """The whole table's gradient, zeros included: shape `shape`."""
         table = np.zeros(self.shape, self.dtype)
-        scatter_add_rows(table, self.rows, self.values, index=self.index)
+        scatter_add_rows(table, self.rows, self.values, index=self.index, factors=self.factors)
         return table
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self.dense().astype(dtype or self.dtype, copy=False)
 
     def copy(self) -> RowGrad:
-        return RowGrad(self.rows.copy(), self.values.copy(), self.shape, None if self.index is None else self.index.copy())
+        index, factors = (None if a is None else a.copy() for a in (self.index, self.factors))
+        return RowGrad(self.rows.copy(), self.values.copy(), self.shape, index, factors)
 
     def astype(self, dtype: Any) -> RowGrad:
-        return RowGrad(self.rows, self.values.astype(dtype), self.shape, self.index)
+        return RowGrad(self.rows, self.values.astype(dtype), self.shape, self.index, self.factors)
 
 
 def add_grads(a: Any, b: Any) -> Any:
@@ -81,17 +91,17 @@ def add_grads(a: Any, b: Any) -> Any:
         a, b = b, a
     if isinstance(b, RowGrad):
         total = a.copy()
-        scatter_add_rows(total, b.rows, b.values, index=b.index)
+        scatter_add_rows(total, b.rows, b.values, index=b.index, factors=b.factors)
         return total
     return np.asarray(a + b)  # the sum of two arrays of shape () is a number
 
 
 def scatter_add_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray, *, index: np.ndarray | None = None,
-                     scale: float = 1.0) -> None:
+                     scale: float = 1.0, factors: np.ndarray | None = None) -> None:
     """table[rows[i]] += scale * values[i] for every i, repeats included, in place; values[index[i]] where there is an index.
 
-    table: (V, ...) floats, rows: (n,) in 0..V-1, values: (n, ...), or with index (n,): (m, ...). The same bits with nnkit[fast],
-    which compiles it. IndexError for a row behind the table.
+    table: (V, ...) floats, rows: (n,) in 0..V-1, values: (n, ...), or with index (n,): (m, ...). factors: (n,), what each addend
+    is multiplied by, or None. The same bits with nnkit[fast], which compiles it. IndexError for a row behind the table.
     """
     rows = np.asarray(rows, np.intp)  # uint64 times an int would be a float
     width = math.prod(table.shape[1:])
@@ -101,16 +111,24 @@ def scatter_add_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray, *,
     if compiled is not None:
         flat, values = table.reshape(-1, width), np.ascontiguousarray(values, table.dtype).reshape(-1, width)
         scale = table.dtype.type(scale)
-        added = (compiled.add_rows(flat, rows, values, scale) if index is None else
-                 compiled.add_shared_rows(flat, rows, values, index, scale))
+        if factors is not None:
+            index = np.arange(len(rows)) if index is None else index
+            added = compiled.add_weighted_rows(flat, rows, values, index, np.asarray(factors, table.dtype) * scale)
+        elif index is not None:
+            added = compiled.add_shared_rows(flat, rows, values, index, scale)
+        else:
+            added = compiled.add_rows(flat, rows, values, scale)
         if not added:                            # NumPy says so by itself
             check_range(rows, len(table), "rows")
             check_range(rows if index is None else index, len(values), "index")
         return
-    if scale != 1:
+    if scale != 1 and factors is None:
         values = values * table.dtype.type(scale)
     if index is not None:
         values = values[index]
+    if factors is not None:
+        products = np.asarray(factors, table.dtype) * table.dtype.type(scale)
+        values = values * products.reshape(-1, *[1] * (values.ndim - 1))
     if not table.flags.c_contiguous or width == 0:
         np.add.at(table, rows, values)
         return

@@ -7,7 +7,9 @@ from nnkit.autograd import Tensor, dispatch
 from nnkit.ops import (
     activations,
     arithmetic,
+    attention,
     contraction,
+    convolution,
     cumulative,
     elementwise,
     error_function,
@@ -15,6 +17,9 @@ from nnkit.ops import (
     linear_algebra,
     lookup,
     losses,
+    margins,
+    normalization,
+    recurrent,
     reductions,
     shaping,
 )
@@ -25,7 +30,9 @@ if TYPE_CHECKING:  # a type checker takes a class under a decorator for a class,
 else:
     from nnkit.ops.activations import elu, gelu, leaky_relu, log_sigmoid, relu, sigmoid, silu, softplus
     from nnkit.ops.arithmetic import absolute, add, divide, multiply, negative, power, sign, subtract
+    from nnkit.ops.attention import dot_product_attention, masked_softmax
     from nnkit.ops.contraction import einsum
+    from nnkit.ops.convolution import conv1d, max_over_time, max_pool1d
     from nnkit.ops.cumulative import cumsum, prod
     from nnkit.ops.elementwise import (
         clip,
@@ -47,7 +54,10 @@ else:
     from nnkit.ops.indexing import getitem, scatter, split
     from nnkit.ops.linear_algebra import dot, linear, matmul, outer
     from nnkit.ops.lookup import embedding, embedding_bag
-    from nnkit.ops.losses import binary_cross_entropy_with_logits, cross_entropy
+    from nnkit.ops.losses import binary_cross_entropy_with_logits, cross_entropy, nll_loss
+    from nnkit.ops.margins import cosine_embedding_loss, multi_margin_loss
+    from nnkit.ops.normalization import batch_norm, layer_norm, rms_norm
+    from nnkit.ops.recurrent import gru, lstm, rnn
     from nnkit.ops.reductions import log_softmax, logsumexp, max, mean, min, norm, softmax, sum, var
     from nnkit.ops.shaping import (
         broadcast_to,
@@ -63,7 +73,7 @@ else:
     )
 
 FAMILIES = (arithmetic, elementwise, error_function, activations, reductions, cumulative, shaping, indexing, linear_algebra,
-            contraction, lookup, losses)
+            contraction, lookup, losses, margins, normalization, recurrent, attention, convolution)
 
 
 def all_operations() -> dict[str, Callable]:
@@ -74,10 +84,11 @@ def all_operations() -> dict[str, Callable]:
 
 dispatch.install(all_operations(), NUMPY_FUNCTIONS)
 
-__all__ = ["absolute", "add", "all_operations", "binary_cross_entropy_with_logits", "broadcast_to", "clip", "concatenate",
-           "cos", "cross_entropy", "cumsum", "divide", "dot", "dropout", "einsum", "elu", "embedding", "embedding_bag", "erf",
-           "erfc", "exp", "expand_dims", "expm1", "flip", "gelu", "getitem", "leaky_relu", "linear", "log", "log1p",
-           "log_sigmoid", "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "multiply",
-           "negative", "norm", "outer", "pad", "power", "prod", "relu", "reshape", "scatter", "sigmoid", "sign", "silu", "sin",
-           "softmax", "softplus", "split", "sqrt", "square", "squeeze", "stack", "subtract", "sum", "swapaxes", "tanh",
-           "transpose", "var", "where"]
+__all__ = ["absolute", "add", "all_operations", "batch_norm", "binary_cross_entropy_with_logits", "broadcast_to", "clip",
+           "concatenate", "conv1d", "cos", "cosine_embedding_loss", "cross_entropy", "cumsum", "divide", "dot",
+           "dot_product_attention", "dropout", "einsum", "elu", "embedding", "embedding_bag", "erf", "erfc", "exp", "expand_dims",
+           "expm1", "flip", "gelu", "getitem", "gru", "layer_norm", "leaky_relu", "linear", "log", "log1p", "log_sigmoid",
+           "log_softmax", "logsumexp", "lstm", "masked_softmax", "matmul", "max", "max_over_time", "max_pool1d", "maximum",
+           "mean", "min", "minimum", "multi_margin_loss", "multiply", "negative", "nll_loss", "norm", "outer", "pad", "power",
+           "prod", "relu", "reshape", "rms_norm", "rnn", "scatter", "sigmoid", "sign", "silu", "sin", "softmax", "softplus",
+           "split", "sqrt", "square", "squeeze", "stack", "subtract", "sum", "swapaxes", "tanh", "transpose", "var", "where"]

@@ -3,8 +3,13 @@
 import numpy as np
 
 from nnkit.autograd import Operation, RowGrad, tensor_op
+from nnkit.autograd.rows import PAIRS, WORTH_COMPILING, compiled_rows, scatter_add_rows
 from nnkit.ops.common import constant, nested, numbers
 from nnkit.ops.indexing import scatter
+
+SHORT = 1 << 12    # ids of a bag that may be added up one after the other in its own precision
+FEW = 1 << 12      # numbers in the rows of a bag
+LONGEST = 1 << 14  # ids of a bag whose rows are taken at once: those of a whole book would fill the memory
 
 
 def check_ids(ids, n_rows: int) -> np.ndarray:
@@ -89,14 +94,36 @@ class Bags:
         return np.maximum(self.counts, 1).astype(dtype)[:, None]
 
 
+def bag_sums(table: np.ndarray, bags: Bags, factors: np.ndarray | None) -> np.ndarray:
+    """(bags, d): the sum of each bag's rows, each times its factor where there are factors, (n,)."""
+    counts, size = bags.counts, len(bags.ids) * table.shape[1]
+    sums = np.zeros((len(counts), table.shape[1]), np.result_type(table, *([] if factors is None else [factors])))
+    # one bag alone is no reason to wait for numba; and a sum row by row of very many rows is not exact enough
+    if (len(counts) > 1 and size >= WORTH_COMPILING and counts.max() <= SHORT and sums.dtype == table.dtype in PAIRS
+            and table.flags.c_contiguous and compiled_rows() is not None):
+        scatter_add_rows(sums, bags.bag, table, index=bags.ids, factors=factors)
+        return sums
+    ends = np.cumsum(counts)
+    if size < FEW * len(counts):  # of small bags each is too little work for a product of its own
+        filled, rows = counts > 0, np.take(table, bags.ids, axis=0)
+        sums[filled] = np.add.reduceat(rows if factors is None else rows * factors[:, None], (ends - counts)[filled], axis=0)
+        return sums
+    ones = np.ones(min(LONGEST, counts.max(initial=0)), table.dtype)
+    for bag, (end, length) in enumerate(zip(ends.tolist(), counts.tolist())):
+        for begin in range(end - length, end, LONGEST):
+            ids = bags.ids[begin:min(begin + LONGEST, end)]
+            sums[bag] += (ones[:len(ids)] if factors is None else factors[begin:begin + len(ids)]) @ np.take(table, ids, axis=0)
+    return sums
+
+
 @tensor_op
 class embedding_bag(Operation):
     """The sum or the mean of the rows table[i] for all ids i of a bag; (bags, d). Zeros for an empty bag.
 
     table: (V, d). ids: (n,) integers with offsets, the ascending places at which each bag begins; or (bags, length), of
     which the first lengths[b] count, or all. weights: of ids' shape, a factor for each row, or None; the mean divides by the
-    number of ids, not by the weights. mode: "sum" or "mean". The gradient of the table is a RowGrad (one value a bag where
-    there are no weights), or with sparse=False an array.
+    number of ids, not by the weights. mode: "sum" or "mean". The gradient of the table is a RowGrad (one value a bag,
+    unless the weights want a gradient, too), or with sparse=False an array.
     """
 
     @staticmethod
@@ -110,13 +137,7 @@ class embedding_bag(Operation):
                 raise ValueError(f"embedding_bag: weights of shape {weights.shape} for ids of shape {bags.shape}")
             factors = bags.flat(weights)
             factors = factors if factors.dtype.kind == "f" else factors.astype(table.dtype)
-        sums = np.zeros((len(bags.counts), table.shape[1]), np.result_type(table, *([] if factors is None else [factors])))
-        starts = np.cumsum(bags.counts) - bags.counts
-        for length in np.unique(bags.counts):  # bags of one length are one product: (b, 1, length) @ (b, length, d)
-            same = np.flatnonzero(bags.counts == length)
-            places = starts[same, None] + np.arange(length)
-            left = np.ones((1, length), table.dtype) if factors is None else factors[places][:, None, :]
-            sums[same] = np.matmul(left, np.take(table, bags.ids[places], axis=0))[:, 0]
+        sums = bag_sums(table, bags, factors)
         if mode == "mean":
             sums /= bags.divisors(sums.dtype)
         ctx.extend([table, bags, factors, mode, sparse])
@@ -130,10 +151,11 @@ class embedding_bag(Operation):
         grad = grad_weights = None
         if factors is None:
             grad = RowGrad(bags.ids, grad_output, table.shape, bags.bag)
-        else:
+        elif len(ctx.needs_grad) < 3 or not ctx.needs_grad[2]:
+            grad = RowGrad(bags.ids, grad_output, table.shape, bags.bag, factors)
+        else:  # weights that are trained may have moved when the table's gradient is read
             spread = grad_output[bags.bag]
-            if len(ctx.needs_grad) == 3 and ctx.needs_grad[2]:
-                grad_weights = bags.shaped(np.einsum("nd,nd->n", spread, np.take(table, bags.ids, axis=0)))
+            grad_weights = bags.shaped(np.einsum("nd,nd->n", spread, np.take(table, bags.ids, axis=0)))
             if ctx.needs_grad[0]:
                 spread *= factors[:, None]
                 grad = RowGrad(bags.ids, spread, table.shape)

@@ -35,6 +35,10 @@ class Adagrad(Optimizer):
         state["step"] += 1
         if weight_decay:
             grad = grad + weight_decay * value
-        total = state["total"]
-        total += grad * grad
-        value -= lr / (1 + (state["step"] - 1) * lr_decay) * grad / (np.sqrt(total) + eps)
+        total, change = state["total"], np.multiply(grad, grad, out=np.empty_like(grad))
+        total += change
+        np.sqrt(total, out=change)  # in place: more arrays than these would not stay in the cache
+        change += eps
+        np.divide(grad, change, out=change)
+        change *= lr / (1 + (state["step"] - 1) * lr_decay)
+        value -= change

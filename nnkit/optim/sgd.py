@@ -56,7 +56,7 @@ class SGD(Optimizer):
         if momentum or weight_decay:
             super().update_rows(value, grad, state, lr, momentum, nesterov, weight_decay)
         else:  # the sum over repeats is linear in the gradient: no need to add them up first
-            scatter_add_rows(value, grad.rows, grad.values, index=grad.index, scale=-lr)
+            scatter_add_rows(value, grad.rows, grad.values, index=grad.index, scale=-lr, factors=grad.factors)
 
     def scratch(self, like: np.ndarray) -> np.ndarray:
         """An array like that, in memory all large parameters share."""

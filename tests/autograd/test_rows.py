@@ -201,34 +201,38 @@ def test_a_step_allocates_by_the_size_of_the_batch_and_not_of_the_table(momentum
     assert large < 1.5 * small and large < 200_000 * 20 * 4 / 50
 
 
+@pytest.mark.parametrize("with_factors", [False, True])
 @pytest.mark.parametrize("with_index", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("width", [100, 7])
-def test_compiled_rows_have_the_bits_of_numpys(monkeypatch, dtype, width, with_index):
+def test_compiled_rows_have_the_bits_of_numpys(monkeypatch, dtype, width, with_index, with_factors):
     pytest.importorskip("numba", reason="nnkit[fast] is not installed")
     rng = np.random.default_rng(0)
     rows = rng.integers(0, 30, 1000)
     index = rng.integers(0, 50, 1000) if with_index else None
     values = rng.normal(size=(50 if with_index else 1000, width)).astype(dtype)
+    factors = rng.normal(size=1000).astype(dtype) if with_factors else None
     tables = [np.ones((30, width), dtype) for _ in range(2)]
     assert rows_module.compiled_rows() is not None
-    scatter_add_rows(tables[0], rows, values, index=index, scale=-0.3)
+    scatter_add_rows(tables[0], rows, values, index=index, scale=-0.3, factors=factors)
     monkeypatch.setattr(rows_module, "compiled_rows", lambda: None)
-    scatter_add_rows(tables[1], rows, values, index=index, scale=-0.3)
+    scatter_add_rows(tables[1], rows, values, index=index, scale=-0.3, factors=factors)
     np.testing.assert_array_equal(tables[0], tables[1])
     exact = np.ones((30, width))
     for i, row in enumerate(rows):
-        exact[row] -= 0.3 * values[i if index is None else index[i]].astype(np.float64)
+        factor = 0.3 if factors is None else 0.3 * float(factors[i])
+        exact[row] -= factor * values[i if index is None else index[i]].astype(np.float64)
     tolerance = 1e-4 if dtype == np.float32 else 1e-12
     np.testing.assert_allclose(tables[0], exact, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("index", [None, np.zeros(100, int)])
-def test_a_row_behind_the_table_is_an_error_compiled_or_not(index):
+@pytest.mark.parametrize("factors", [None, np.ones(100, np.float32)])
+def test_a_row_behind_the_table_is_an_error_compiled_or_not(index, factors):
     """Compiled code wrote behind the table."""
     table, rows = np.zeros((3, 100), np.float32), np.full(100, 3)
     with pytest.raises(IndexError):
-        scatter_add_rows(table, rows, np.ones((100, 100), np.float32), index=index)
+        scatter_add_rows(table, rows, np.ones((100, 100), np.float32), index=index, factors=factors)
     assert not table.any()
 
 
@@ -239,3 +243,9 @@ def test_compiling_is_foretold_until_it_is_done(tmp_path):
     said = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
                            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "compiled")}).stdout.split() for _ in range(2)]
     assert said == [["False", "True"], ["True", "True"]]
+
+
+@pytest.mark.parametrize("index, n", [(None, 2), (np.zeros(2, int), 3)])
+def test_factors_that_do_not_fit_are_refused(index, n):
+    with pytest.raises(ValueError, match="RowGrad: factors need an index, and one for each of the 2 rows"):
+        RowGrad(np.zeros(2, int), np.ones((2, 3)), (4, 3), index, np.ones(n))

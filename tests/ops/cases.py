@@ -62,6 +62,10 @@ def integers(*shape: int, high: int) -> Input:
     return Input(lambda rng, shape: rng.integers(0, high, shape), shape, floating=False)
 
 
+def exactly(*values: int) -> Input:
+    return Input(lambda rng, shape: np.array(values), (len(values),), floating=False)
+
+
 def booleans(*shape: int) -> Input:
     return Input(lambda rng, shape: rng.random(shape) < 0.5, shape, floating=False)
 
@@ -296,6 +300,15 @@ case(ops.embedding_bag, normal(5, 3), integers(0, high=5), offsets=[np.array([],
 case(ops.embedding_bag, normal(5, 3), integers(0, 4, high=5))
 case(ops.embedding_bag, normal(5, 3), integers(2, 0, high=5), mode="mean")
 
+# Recurrent
+for operation, gates, n_states, options in [(ops.rnn, 1, 1, {"nonlinearity": ["tanh", "relu"]}), (ops.lstm, 4, 2, {}),
+                                            (ops.gru, 3, 1, {})]:
+    inputs = [normal(3, 2, 1), *[normal(2, 2)] * n_states, normal(1, 2 * gates), normal(2, 2 * gates)]
+    case(operation, *inputs, **options)
+    case(operation, *inputs, normal(2 * gates), normal(2 * gates), reverse=True)
+    case(operation, *inputs, normal(2 * gates), normal(2 * gates), exactly(1, 3), reverse=[False, True], **options)
+case(ops.lstm, normal(2, 0, 1), normal(0, 2), normal(0, 2), normal(1, 8), normal(2, 8))
+
 # Losses
 for shape in [(6,), (2, 3), (), (0, 2)]:
     case(ops.binary_cross_entropy_with_logits, away_from_zero(*shape), uniform(*shape, low=0, high=1),
@@ -307,3 +320,68 @@ case(ops.binary_cross_entropy_with_logits, normal(2, 3), booleans(2, 3), reducti
 case(ops.cross_entropy, normal(4, 3), integers(4, high=3), reduction=["none", "sum", "mean"])
 case(ops.cross_entropy, normal(1, 1), integers(1, high=1), reduction=["none", "sum", "mean"])
 case(ops.cross_entropy, normal(0, 3), integers(0, high=3), reduction=["none", "sum", "mean"])
+case(ops.cross_entropy, normal(5, 3), integers(5, high=3), weight=[None, np.array([0.5, 0, 2])], label_smoothing=[0.0, 0.3],
+     ignore_index=[None, 2, -100], reduction=["none", "sum", "mean"])
+case(ops.cross_entropy, normal(2, 3), integers(2, high=1), label_smoothing=[0.0, 1.0], ignore_index=0, reduction=["none", "sum"])
+case(ops.cross_entropy, normal(0, 3), integers(0, high=3), weight=np.ones(3), label_smoothing=0.1, ignore_index=0,
+     reduction=["none", "sum", "mean"])
+case(ops.nll_loss, normal(5, 3), integers(5, high=3), weight=[None, np.array([0.5, 0, 2])], ignore_index=[None, 2, -100],
+     reduction=["none", "sum", "mean"])
+case(ops.nll_loss, normal(0, 3), integers(0, high=3), reduction=["none", "sum", "mean"])
+
+
+def signs(*shape: int) -> Input:
+    """1 or -1, by turns."""
+    return Input(lambda rng, shape: 1 - 2 * (np.arange(np.prod(shape, dtype=int)).reshape(shape) % 2), shape, floating=False)
+
+
+case(ops.multi_margin_loss, distinct(4, 3), integers(4, high=3), p=[1, 2], margin=[1.0, 0.4],
+     weight=[None, np.array([0.5, 0, 2])], reduction=["none", "sum", "mean"])
+case(ops.multi_margin_loss, normal(1, 1), integers(1, high=1), reduction=["none", "mean"])
+case(ops.multi_margin_loss, normal(0, 3), integers(0, high=3), reduction=["none", "sum", "mean"])
+for shape in [(4,), (2, 3), (), (0,)]:
+    case(ops.cosine_embedding_loss, normal(*shape, 3), normal(*shape, 3), signs(*shape), margin=[0.0, 0.2, -0.5],
+         reduction=["none", "sum", "mean"])
+
+# Normalization
+for parameters in ((), (normal(4),), (normal(4), normal(4))):
+    for shape in [(3, 4), (4,), (2, 3, 4), (0, 4)]:
+        case(ops.layer_norm, normal(*shape), *parameters)
+    if len(parameters) < 2:
+        for shape in [(3, 4), (4,), (2, 3, 4), (0, 4)]:
+            case(ops.rms_norm, normal(*shape), *parameters, eps=[None, 0.1])
+for parameters in ((), (normal(3, 4),), (normal(3, 4), normal(3, 4))):
+    case(ops.layer_norm, normal(2, 3, 4), *parameters, axes=2, eps=[1e-5, 0.1])
+case(ops.rms_norm, normal(2, 3, 4), normal(3, 4), axes=2)
+for parameters in ((), (normal(3),), (normal(3), normal(3))):
+    for shape in [(5, 3), (2, 3, 4), (1, 3, 2)]:
+        case(ops.batch_norm, normal(*shape), *parameters, eps=[1e-5, 0.1])
+
+# Attention
+
+
+def mask(*shape: int, share: float = 0.4, dead: bool = False) -> Input:
+    """Booleans, True with this probability; dead: everywhere in the first row."""
+    return Input(lambda rng, shape: (rng.random(shape) < share) | (dead & (np.arange(shape[-2])[:, None] == 0)), shape,
+                 floating=False)
+
+
+for masks in ((), (mask(3, 5),), (mask(2, 1, 3, 5, dead=True),), (mask(2, 2, 3, 5), mask(2, 1, 1, 5))):
+    arrays = [normal(2, 3, 4), normal(2, 5, 4), normal(2, 5, 6)]
+    case(ops.dot_product_attention, *arrays, *masks, heads=2, causal=[False, True])
+    case(ops.masked_softmax, normal(2, 2, 3, 5), *masks, causal=[False, True])
+case(ops.dot_product_attention, normal(1, 2, 3), normal(1, 2, 3), normal(1, 2, 3))
+case(ops.dot_product_attention, normal(0, 2, 3), normal(0, 2, 3), normal(0, 2, 3), causal=True)
+case(ops.dot_product_attention, normal(2, 3, 2), normal(2, 0, 2), normal(2, 0, 4), heads=2)
+
+# Convolution
+for bias in ((), (normal(4),)):
+    case(ops.conv1d, normal(2, 3, 7), normal(3, 3, 4), *bias, stride=[1, 2, 3], padding=[0, 2], dilation=[1, 2])
+    case(ops.conv1d, normal(2, 3, 5), normal(2, 3, 4), *bias, padding=["same", "valid"], dilation=[1, 3])
+case(ops.conv1d, normal(2, 1, 3), normal(1, 1, 1))
+case(ops.conv1d, normal(0, 2, 5), normal(3, 2, 4))
+case(ops.max_over_time, distinct(2, 3, 5))
+case(ops.max_over_time, distinct(2, 3, 5), exactly(1, 4))
+case(ops.max_over_time, normal(0, 3, 5))
+case(ops.max_pool1d, distinct(2, 3, 7), kernel_size=[2, 3], stride=[None, 1], padding=[0, 1], dilation=[1, 2])
+case(ops.max_pool1d, normal(0, 3, 5), kernel_size=2)

@@ -67,7 +67,8 @@ def test_composed_form_equals_the_operation(case):
 def test_operations_that_draw_or_write_say_what_serves_higher_order():
     told = {name for name, f in ops.all_operations().items() if f.operation.composed or f.operation.reuse_ctx}
     assert told == {"linear", "binary_cross_entropy_with_logits", "cross_entropy", "embedding", "embedding_bag", "prod",
-                    "sigmoid", "dropout"}
+                    "sigmoid", "dropout", "layer_norm", "rms_norm", "batch_norm", "multi_margin_loss", "nll_loss",
+                    "rnn", "lstm", "gru", "dot_product_attention", "conv1d"}
     draws = {case.name for case in CASES if any(isinstance(v, Fresh) for v in case.attributes.values())}
     assert all(ops.all_operations()[name].operation.reuse_ctx for name in draws)
 

@@ -2,6 +2,7 @@
 
 import math
 
+import by_hand
 import numpy as np
 from drawn import as_inputs, dense, every_case, weights_for
 
@@ -39,9 +40,47 @@ STABLE = {
     "dropout": lambda x, p, rng: np.where(rng.random(x.shape, np.float32) >= p, x / (1 - p), 0),
     "binary_cross_entropy_with_logits": lambda x, t, w=1, reduction="none": reduced(
         -w * (t * np.log(1 / (1 + np.exp(-x))) + (1 - t) * np.log(1 - 1 / (1 + np.exp(-x)))), reduction),
-    "cross_entropy": lambda x, c, reduction="none": reduced(
-        -np.log(np.exp(x) / np.exp(x).sum(1, keepdims=True))[np.arange(len(c)), c], reduction),
+    "cross_entropy": lambda x, c, **how: class_losses(x, c, **how),
+    "nll_loss": lambda x, c, **how: class_losses(x, c, log=lambda row: row, **how),
+    "multi_margin_loss": lambda x, c, p=1, margin=1.0, weight=None, reduction="none": reduced(np.array([
+        (1 if weight is None else weight[k]) * sum(max(0, margin - row[k] + other) ** p for other in np.delete(row, k)) / len(row)
+        for row, k in zip(x, c)]), reduction),
+    "cosine_embedding_loss": lambda a, b, labels, margin, reduction: reduced(np.array([
+        1 - cosine(u, v) if label == 1 else max(0, cosine(u, v) - margin)
+        for u, v, label in zip(a.reshape(-1, 3), b.reshape(-1, 3), labels.reshape(-1))]).reshape(labels.shape), reduction),
+    "layer_norm": lambda x, w=1, b=0, axes=1, eps=1e-5: normal(x, tuple(range(x.ndim - axes, x.ndim)), eps) * w + b,
+    "rnn": by_hand.rnn, "lstm": by_hand.lstm, "gru": by_hand.gru, "masked_softmax": by_hand.masked_softmax,
+    "dot_product_attention": by_hand.attention, "conv1d": by_hand.convolution, "max_over_time": by_hand.max_over_time,
+    "max_pool1d": by_hand.max_pool,
+    "rms_norm": lambda x, w=1, axes=1, eps=None: w * x / np.sqrt(
+        (x ** 2).mean(axis=tuple(range(x.ndim - axes, x.ndim)), keepdims=True) + (eps or 2.0 ** -52)),
+    "batch_norm": lambda x, w=1, b=0, eps=1e-5: np.moveaxis(
+        normal(np.moveaxis(x, 1, -1), tuple(range(x.ndim - 1)), eps) * w + b, -1, 1),
 }
+
+
+def normal(x, axis, eps):
+    return (x - x.mean(axis=axis, keepdims=True)) / np.sqrt(x.var(axis=axis, keepdims=True) + eps)
+
+
+def cosine(u, v):
+    return u @ v / np.sqrt((u @ u + 1e-12) * (v @ v + 1e-12))
+
+
+def log_softmax(row):
+    return np.log(np.exp(row) / np.exp(row).sum())
+
+
+def class_losses(x, classes, reduction="none", weight=None, label_smoothing=0.0, ignore_index=None, log=log_softmax):
+    """Row by row: -Σ weight · target · log p, and the mean over the weights of the right classes."""
+    weight = np.ones(x.shape[1]) if weight is None else weight
+    losses, counted = np.zeros(len(x)), 0.0
+    for i, (row, k) in enumerate(zip(x, classes)):
+        if k != ignore_index:
+            target = (1 - label_smoothing) * (np.arange(len(row)) == k) + label_smoothing / len(row)
+            losses[i] = -np.sum(weight * target * log(row))
+            counted += weight[k]
+    return losses if reduction == "none" else losses.sum() if reduction == "sum" else losses.sum() / (counted or 1)
 
 
 def bags(ids, weights, offsets=None, lengths=None):

@@ -90,6 +90,14 @@ def products(draw):
     return [numbers(draw, a), numbers(draw, b)], {}
 
 
+def loss_options(draw, classes, n_classes):
+    """Options of cross_entropy under which some of these classes count, so that there is a mean."""
+    weight = draw(st.sampled_from([None, numbers(draw, n_classes, "positive")]))
+    known = sorted(set(np.ravel(classes).tolist()))
+    ignored = draw(st.sampled_from([None, -100, *(known if len(known) > 1 else [])]))
+    return {"weight": weight, "label_smoothing": draw(st.sampled_from([0.0, 0.1, 1.0])), "ignore_index": ignored}
+
+
 def larger(draw, shape):
     """A shape that `shape` broadcasts to."""
     other = draw(broadcastable_shapes(shape, min_dims=len(shape), max_dims=4, min_side=0 if 0 in shape else 1, max_side=3))

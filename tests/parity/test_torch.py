@@ -3,10 +3,13 @@
 NNKIT_EXAMPLES: how many random inputs each test tries (5; long checks take 100).
 """
 
+import inspect
+import warnings
+
 import numpy as np
 import pytest
 from comparing import examples, same
-from drawing import integers, numbers, seeds, shapes
+from drawing import integers, loss_options, numbers, seeds, shapes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +18,7 @@ from nnkit import RowGrad, Tensor, default_dtype, grad, losses, nn, ops, optim
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
+from torch_layers import LAYERS  # noqa: E402
 from torch_operations import NO_EQUAL, TABLE  # noqa: E402
 
 
@@ -129,17 +133,19 @@ def sequential(draw):
 
 MODULES = {"Linear": linear, "Embedding": embedding, "Sequential": sequential, "Dropout": dropout,
            "ReLU": plain(nn.ReLU, torch.nn.ReLU), "Tanh": plain(nn.Tanh, torch.nn.Tanh),
-           "Sigmoid": plain(nn.Sigmoid, torch.nn.Sigmoid)}
+           "Sigmoid": plain(nn.Sigmoid, torch.nn.Sigmoid), **LAYERS}
 
 
 def test_every_module_is_in_the_table():
     found = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
-    assert set(MODULES) == found - {"Module"}
+    # what test_recurrent_layers.py and test_attention_layers.py have
+    assert set(MODULES) == found - {"Module", "RNN", "LSTM", "GRU", "MultiHeadAttention", "TransformerEncoderLayer",
+                                    "TransformerDecoderLayer"}
 
 
 def turned(module, value):
-    """A weight as PyTorch's layer has it: Linear's is (out, in) there."""
-    return value.T if isinstance(module, torch.nn.Linear) and value.ndim == 2 else value
+    """A weight as PyTorch's layer has it: the axes of Linear's and Conv1d's are the other way round there."""
+    return value.T if isinstance(module, (torch.nn.Linear, torch.nn.Conv1d)) else value
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -177,23 +183,74 @@ def classes(draw):
     return [numbers(draw, (*rows, n)) * draw(st.sampled_from([1, 30])), integers(draw, rows, n)]
 
 
-def class_loss(x, y, reduction):
-    flat = F.cross_entropy(x.reshape(-1, x.shape[-1]), y.reshape(-1), reduction=reduction)  # PyTorch has classes second
-    return flat.reshape(y.shape) if reduction == "none" else flat
+def by_rows(loss):
+    def function(x, y, reduction, **options):
+        flat = loss(x.reshape(-1, x.shape[-1]), y.reshape(-1), reduction=reduction, **options)  # PyTorch has classes second
+        return flat.reshape(y.shape) if reduction == "none" else flat
+    return function
+
+
+def pairs(draw):
+    n = draw(st.integers(1, 4))
+    return [numbers(draw, (n, 3), "nonzero"), numbers(draw, (n, 3), "nonzero"), 1 - 2 * integers(draw, n, 2)]
+
+
+def distributions(draw):
+    """Logarithms, and what they are compared with, which is 0 here and there."""
+    shape = shapes(draw, min_dims=1, min_side=1)
+    return [numbers(draw, shape), np.abs(numbers(draw, shape, "halves"))]
+
+
+def quiet_kl_div(p, q, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the mean PyTorch says each time that it is not what one wants
+        return F.kl_div(p, q, **options)
 
 
 LOSSES = {
-    "cross_entropy": (classes, class_loss),
+    "cross_entropy": (classes, by_rows(F.cross_entropy)),
     "mean_squared_error": (lambda draw: logits(draw)[:2], lambda x, y, reduction: F.mse_loss(x, y, reduction=reduction)),
     "binary_cross_entropy_with_logits": (lambda draw: logits(draw)[:draw(st.integers(2, 3))], lambda x, y, w=None, *, reduction:
                                          F.binary_cross_entropy_with_logits(x, y, None if w is None else w.detach(),
                                                                             reduction=reduction)),
+    "nll_loss": (classes, by_rows(F.nll_loss)),
+    "multi_margin_loss": (classes, by_rows(F.multi_margin_loss)),
+    "l1_loss": (lambda draw: logits(draw)[:2], F.l1_loss),
+    "huber_loss": (lambda draw: logits(draw)[:2], F.huber_loss),
+    "smooth_l1_loss": (lambda draw: logits(draw)[:2], F.smooth_l1_loss),
+    "kl_div": (distributions, quiet_kl_div),
+    "cosine_embedding_loss": (pairs, F.cosine_embedding_loss),
 }
+OPTIONS = {"multi_margin_loss": [{"p": 2}, {"margin": 0.5}, {"p": 2, "margin": 3.0}],
+           "huber_loss": [{"delta": 0.5}, {"delta": 3.0}], "smooth_l1_loss": [{"beta": 0.5}, {"beta": 0.0}, {"beta": 3.0}],
+           "cosine_embedding_loss": [{"margin": 0.3}], "kl_div": [{"log_target": True}, {"log_target": False}]}
 
 
 def test_every_loss_is_in_the_table():
-    public = {name for name, f in vars(losses).items() if getattr(f, "__module__", "") == losses.__name__}
-    assert set(LOSSES) == public - {"check_reduction", "same_shape"}
+    public = {name for name, f in vars(losses).items()
+              if inspect.isfunction(f) and getattr(inspect.signature(f).parameters.get("reduction"), "default", None) == "mean"}
+    assert set(LOSSES) == public
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name, options", [(name, options) for name, given in OPTIONS.items() for options in given], ids=str)
+@examples
+@given(st.data())
+def test_options_of_a_loss(name, options, reduction, data):
+    sample, theirs = LOSSES[name]
+    inputs, others = both(sample(data.draw))
+    y, z = getattr(losses, name)(*inputs, reduction=reduction, **options), theirs(*others, reduction=reduction, **options)
+    same(y, z, "values of losses")
+    y.backward(weights_like(z))
+    z.backward(torch.tensor(weights_like(z)))
+    same(dense(inputs[0].grad, inputs[0]), others[0].grad, "gradients of losses")
+
+
+@examples
+@given(st.data())
+def test_a_divergence_by_batch(data):
+    (p, q), (t, u) = both(distributions(data.draw))
+    same(losses.kl_div(p, q, reduction="batchmean"), F.kl_div(t, u, reduction="batchmean"), "values of losses")
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
@@ -207,9 +264,29 @@ def test_a_loss_with_every_reduction_and_weights(name, reduction, data):
     same(y, z, "values of losses")
     y.backward(weights_like(z))
     z.backward(torch.tensor(weights_like(z)))
-    for x, t in list(zip(inputs, others))[:2]:  # PyTorch gives weights no gradient
+    # PyTorch gives weights no gradient, and the target of kl_div NaN where it is 0
+    for x, t in list(zip(inputs, others))[:1 if name == "kl_div" else 2]:
         if isinstance(x, Tensor):
             same(dense(x.grad, x), t.grad, "gradients of losses")
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@examples
+@given(st.data())
+def test_cross_entropy_with_weights_smoothing_and_ignored_classes(reduction, data):
+    x, ids = classes(data.draw)
+    options = loss_options(data.draw, ids, x.shape[-1])
+    (ours,), (theirs,) = both([x])
+    y = losses.cross_entropy(ours, ids, reduction=reduction, **options)
+    weight = None if options["weight"] is None else torch.tensor(options["weight"])
+    ignored = -100 if options["ignore_index"] is None else options["ignore_index"]
+    z = F.cross_entropy(theirs.reshape(-1, x.shape[-1]), torch.tensor(ids).reshape(-1), weight, ignore_index=ignored,
+                        label_smoothing=options["label_smoothing"], reduction=reduction)
+    z = z.reshape(ids.shape) if reduction == "none" else z
+    same(y, z, "values of losses")
+    y.backward(weights_like(z))
+    z.backward(torch.tensor(weights_like(z)))
+    same(ours.grad, theirs.grad, "gradients of losses")
 
 
 # Optimizers

@@ -33,8 +33,8 @@ def grad_norm(params: Iterable[Tensor]) -> float:
             if p.grad is None:
                 continue
             if isinstance(p.grad, Tensor):
-                raise TypeError("grad_norm: this gradient is a Tensor, made with create_graph=True; take its norm with nnkit.ops, "
-                                "or clip what backward() without create_graph gives")
+                raise TypeError("grad_norm: this gradient is a Tensor, made with create_graph=True; take its norm with "
+                                "nnkit.ops, or clip what backward() without create_graph gives")
             flat = (p.grad.coalesce().values if isinstance(p.grad, RowGrad) else p.grad).reshape(-1)
             for start in range(0, flat.size, PIECE):
                 piece = flat[start:start + PIECE].astype(np.float64, copy=False)
@@ -58,7 +58,7 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     if math.isfinite(norm) and scale < 1:
         for p in params:
             if isinstance(p.grad, RowGrad):  # its values may be anybody's
-                p.grad = RowGrad(p.grad.rows, p.grad.values * scale, p.grad.shape, p.grad.index)
+                p.grad = RowGrad(p.grad.rows, p.grad.values * scale, p.grad.shape, p.grad.index, p.grad.factors)
             elif p.grad is not None:
                 p.grad *= scale
     return norm

@@ -86,19 +86,26 @@ class Optimizer:
     # How it is called
 
     def update_rows(self, value: np.ndarray, grad: RowGrad, state: dict[str, Any], *hyper: Any) -> None:
-        """One step of the rows that a RowGrad names: the dense update on just these rows and their state."""
+        """One step of the rows that a RowGrad names: the dense update on just these rows and their state.
+
+        Some rows at a time, for what `update` makes of them is then small, and stays in the cache.
+        """
         grad = grad.coalesce()
-        part = value[grad.rows]
-        part_state = {k: s[grad.rows] if isinstance(s, np.ndarray) else s for k, s in state.items()}
-        self.update(part, grad.values, part_state, *hyper)
-        value[grad.rows] = part
-        for k, s in part_state.items():
-            if not isinstance(s, np.ndarray):
-                state[k] = s
-                continue
-            if state[k] is None:
-                state[k] = np.zeros_like(value)
-            state[k][grad.rows] = s
+        before = dict(state)  # of what is a number, each piece begins with that of the last step
+        length = max(1, PIECE * len(value) // max(1, value.nbytes))
+        for start in range(0, max(1, len(grad.rows)), length):
+            rows = grad.rows[start:start + length]
+            part = value[rows]
+            part_state = {k: s[rows] if isinstance(s, np.ndarray) else s for k, s in before.items()}
+            self.update(part, grad.values[start:start + length], part_state, *hyper)
+            value[rows] = part
+            for k, s in part_state.items():
+                if not isinstance(s, np.ndarray):
+                    state[k] = s
+                    continue
+                if state[k] is None:
+                    state[k] = np.zeros_like(value)
+                state[k][rows] = s
 
     def update_large(self, value: np.ndarray, grad: np.ndarray, state: dict[str, Any], *hyper: Any) -> None:
         """One step of a large array in pieces: what `update` makes on its way is then small, and stays in the cache."""
@@ -126,7 +133,9 @@ class Optimizer:
     def step(self) -> None:
         """Update every parameter that has a gradient."""
         update = self.update
-        for group, states in zip(self.groups, self.state):
+        for group, own, states in zip(self.groups, self.own, self.state):
+            if own and own.get("lr") == 0 == group["lr"]:
+                continue  # frozen: 0 times a gradient that is not finite would be NaN, and -0.0 would become 0.0
             hyper = [group[name] for name in self._asked]
             for p, state in zip(group["params"], states):
                 grad = p.grad
@@ -163,7 +172,8 @@ class Optimizer:
         """Change hyper-parameters between two steps, as schedules do: `optimizer.set(momentum=0.95)`.
 
         A group that was given a value of its own keeps it, and an lr of its own keeps its ratio to the optimizer's lr: with
-        lr=0.1 and a group of {"lr": 0.01}, `set(lr=0.5)` is 0.05 for that group, and one of {"lr": 0} does not move.
+        lr=0.1 and a group of {"lr": 0.01}, `set(lr=0.5)` is 0.05 for that group, and one of {"lr": 0} does not move: not a bit of
+        it or of its state changes, whatever its gradients and its decay.
         Where all groups have their own, the first one's is the optimizer's (of lr, the first that is not 0).
         ValueError for an unknown name, a value outside of its limits, or a ratio to lr=0.
         """
@@ -172,6 +182,10 @@ class Optimizer:
                 raise ValueError(f"{type(self).__name__}: unknown {name}; known: {', '.join(self.defaults)}")
             value = plain(value)
             self.check(name, value)
+            if not any(self.own):  # before every step: the short way
+                for group in self.groups:
+                    group[name] = value
+                continue
             leader = self._leader(name)
             first = self.own[leader].get(name, self.defaults[name])
             for i, (group, own) in enumerate(zip(self.groups, self.own)):
@@ -182,6 +196,10 @@ class Optimizer:
                         raise ValueError(f"{type(self).__name__}: a group's lr={own[name]} has no ratio to lr=0; "
                                          "give the optimizer an lr above 0")
                     group[name] = value * (own[name] / first)
+
+    def get(self, name: str) -> Any:
+        """The value of the groups that have none of their own, which `set` changes. KeyError for an unknown name."""
+        return self.groups[self._leader(name)][name]
 
     def _leader(self, name: str) -> int:
         """The place of the group whose value is the optimizer's: the first without one of its own."""
@@ -194,7 +212,7 @@ class Optimizer:
     def lr(self) -> float:
         """The learning rate of the groups that have none of their own; setting it is `set(lr=...)`, by which groups that do
         have one keep their ratio to it."""
-        return self.groups[self._leader("lr")]["lr"]
+        return self.get("lr")
 
     @lr.setter
     def lr(self, value: float) -> None:

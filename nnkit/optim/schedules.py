@@ -125,3 +125,77 @@ class Plateau:
         if state.keys() != self.state().keys():
             raise ValueError(f"Plateau: expected a state of {', '.join(self.state())}, got one of {', '.join(state)}")
         self.value, self.best, self.waited = state["value"], state["best"], state["waited"]
+
+
+class StepWarmup:
+    """`warmup` by a number of steps, where nobody knows how many there will be: it is told how many are done.
+
+    From 0 in a straight line to the first value of `schedule`, in `steps` steps; then all of `schedule`, in what is left of the
+    training.
+
+        schedule = StepWarmup(cosine(0.1, 0.001), 500)
+        schedule.tell(step, progress)            # before every step: those done before it, and the progress
+        optimizer.lr = schedule(progress)
+
+    A training of fewer steps ends while the value still rises. ValueError unless steps is above 0.
+    """
+
+    def __init__(self, schedule: Schedule, steps: int):
+        if not steps > 0:
+            raise ValueError(f"StepWarmup: expected steps above 0, got {steps}")
+        self.schedule, self.steps = schedule, steps
+        self.step = 0
+        self.began: float | None = None  # the progress at which `schedule` began
+
+    def tell(self, step: int, progress: float) -> None:
+        self.step = step
+        if self.began is None and step >= self.steps:
+            self.began = progress
+
+    def __call__(self, progress: float) -> float:
+        if self.began is None:
+            return self.schedule(0.0) * (self.step / self.steps)
+        rest = 1 - self.began
+        return self.schedule((progress - self.began) / rest if rest > 0 else 0.0)
+
+
+class Schedules:
+    """Several hyper-parameters by name, a schedule for each; with what a training needs in order to go on from a checkpoint.
+
+        optimizer.set(**schedules.at(progress, step))    # before every step
+        schedules.observe(measured)                      # after every evaluation, where there are `plateaus`
+
+    plateaus: those of them that depend on what is measured. warmups: those that begin with steps that are counted.
+    """
+
+    def __init__(self, by_name: dict[str, Schedule], plateaus: dict[str, Plateau] | None = None,
+                 warmups: dict[str, StepWarmup] | None = None):
+        self.by_name, self.plateaus, self.warmups = by_name, plateaus or {}, warmups or {}
+
+    def at(self, progress: float, step: int) -> dict[str, float]:
+        """The values for the step that comes after `step` of them."""
+        if self.warmups:
+            for warming in self.warmups.values():
+                warming.tell(step, progress)
+        values = {}
+        for name, schedule in self.by_name.items():
+            values[name] = schedule(progress)
+        return values
+
+    def observe(self, measured: float) -> None:
+        for plateau in self.plateaus.values():
+            plateau.observe(measured)
+
+    def state(self, length: int) -> dict[str, Any]:
+        """What a checkpoint keeps: numbers, or None. length: of the whole training, for instance in epochs."""
+        return {"plateaus": {name: plateau.state() for name, plateau in self.plateaus.items()},
+                "began": {name: warming.began for name, warming in self.warmups.items()}, "length": length}
+
+    def load_state(self, state: dict[str, Any], length: int) -> None:
+        """Put back what `state` gave, into a training that may be longer now."""
+        for name, plateau in self.plateaus.items():
+            plateau.load_state(state["plateaus"][name])
+        for name, warming in self.warmups.items():
+            began = state["began"][name]
+            # as it was, to the bit, where the length is
+            warming.began = began if began is None or length == state["length"] else began * state["length"] / length

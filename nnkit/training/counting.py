@@ -1,11 +1,12 @@
-"""Two small instruments of the trainer: a mean that knows how many items it is of, and a clock that can be stopped."""
+"""Small instruments of the trainer: a mean that knows of how many items it is, a clock that stops, and where a run stands."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -52,3 +53,28 @@ class Stopwatch:
         finally:
             if was_running:
                 self.start()
+
+
+@dataclass
+class Position:
+    """Where a run stands: everything but arrays and generators that the next step depends on."""
+
+    epoch: int = 0                # finished epochs
+    step_in_epoch: int = 0
+    step: int = 0
+    units: float = 0.0            # words or examples of this epoch so far
+    since_log: Mean = field(default_factory=Mean)
+    since_evaluation: Mean = field(default_factory=Mean)
+    workers: list[dict[str, Any]] = field(default_factory=list)  # where each of them stands, if there are several
+
+
+def grouped(batches: Iterable[Any], n: int) -> Iterator[list[Any]]:
+    """Lists of n, the last one of what is left."""
+    group = []
+    for batch in batches:
+        group.append(batch)
+        if len(group) == n:
+            yield group
+            group = []
+    if group:
+        yield group

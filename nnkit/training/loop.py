@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,10 @@ from nnkit.autograd import Tensor, no_grad
 from nnkit.errors import Diverged, UserError
 from nnkit.nn import Module
 from nnkit.optim import Optimizer, clip_grad_norm, clip_grad_value, grad_norm
-from nnkit.optim.schedules import Plateau, Schedule
+from nnkit.optim.schedules import Schedules
 from nnkit.training.checkpoints import load_checkpoint, load_latest, save_checkpoint
 from nnkit.training.console import Console
-from nnkit.training.counting import Mean, Stopwatch
+from nnkit.training.counting import Mean, Position, Stopwatch, grouped
 from nnkit.training.judge import Judge
 from nnkit.training.metrics import MetricsLog
 from nnkit.training.recipe import Recipe
@@ -31,29 +31,18 @@ from nnkit.training.signals import StopRequest
 
 LINE_EVERY = 30.0  # seconds between lines on the terminal where evaluations are rarer
 
-
-@dataclass
-class Position:
-    """Where a run stands: everything but arrays and generators that the next step depends on."""
-
-    epoch: int = 0                # finished epochs
-    step_in_epoch: int = 0
-    step: int = 0
-    units: float = 0.0            # words or examples of this epoch so far
-    since_log: Mean = field(default_factory=Mean)
-    since_evaluation: Mean = field(default_factory=Mean)
-    workers: list[dict[str, Any]] = field(default_factory=list)  # where each of them stands, if there are several
+Callback = Callable[[dict[str, Any]], Any]  # gets a row of metrics.jsonl; what it raises ends the training
 
 
 class Trainer:
     """Trains a model by a recipe into a run directory."""
 
-    def __init__(self, recipe: Recipe, model: Module, optimizer: Optimizer, schedules: tuple[Schedule, Plateau | None],
-                 config: RunConfig, run: RunDirectory, console: Console,
-                 on_log: Callable[[dict[str, Any]], Any] | None = None):
+    def __init__(self, recipe: Recipe, model: Module, optimizer: Optimizer, schedules: Schedules, config: RunConfig,
+                 run: RunDirectory, console: Console,
+                 on_log: Callback | None = None, on_evaluate: Callback | None = None):
         self.recipe, self.model, self.optimizer = recipe, model, optimizer
-        self.schedule, self.plateau = schedules
-        self.config, self.run, self.console, self.on_log = config, run, console, on_log
+        self.schedules, self.config, self.run, self.console, self.on_log = schedules, config, run, console, on_log
+        self.on_evaluate = on_evaluate
         self.epochs = config.training.epochs
         units = getattr(recipe, "units_per_epoch", None)
         if units is None or not units > 0:
@@ -76,7 +65,7 @@ class Trainer:
                 rng = np.random.default_rng([self.config.seed, 1, position.epoch])
                 batches = recipe.batches(position.epoch, rng, position.step_in_epoch * together)
                 for group in grouped(batches, together):
-                    optimizer.lr = self.schedule(self.progress())
+                    optimizer.set(**self.schedules.at(self.progress(), position.step))
                     for batch in group:                     # one, where training.accumulate is 1
                         loss = recipe.loss(model, batch)    # model → loss
                         self.read(loss, batch)
@@ -135,8 +124,12 @@ class Trainer:
             self.evaluate()
         if every.save.every.is_due_at_step(position.step):
             self.save()
-        loss = f"loss {self.last_loss:.4f} " if math.isfinite(self.last_loss) else ""  # before the first line there is none
-        self.console.move_bar(self.units_done(), f"{loss}lr {self.optimizer.lr:.4g}")
+        self.move_bar()
+
+    def move_bar(self) -> None:
+        if self.console.wants_bar():
+            loss = f"loss {self.last_loss:.4f} " if math.isfinite(self.last_loss) else ""  # before the first line there is none
+            self.console.move_bar(self.units_done(), f"{loss}lr {self.optimizer.lr:.4g}")
 
     def after_epoch(self) -> None:
         every = self.config
@@ -155,7 +148,11 @@ class Trainer:
     def row(self, event: str, train_loss: float | None) -> dict[str, Any]:
         epoch = self.position.epoch + (1 if self.position.step_in_epoch else 0)  # the one that is, or was just, trained
         return {"event": event, "epoch": epoch, "step": self.position.step,
-                "seconds": round(self.clock.seconds, 3), "lr": self.optimizer.lr, "train_loss": train_loss}
+                "seconds": round(self.clock.seconds, 3), **self.values_in_force(), "train_loss": train_loss}
+
+    def values_in_force(self) -> dict[str, float]:
+        """Of the hyper-parameters that have a schedule, by name; lr first."""
+        return {name: self.optimizer.get(name) for name in self.schedules.by_name}
 
     def speed(self) -> float:
         """Words or examples a second, over the whole training so far."""
@@ -194,16 +191,19 @@ class Trainer:
             if self.judge.sees(row):
                 row["best"] = True
                 self.save_best()
-            if self.plateau is not None:
-                self.plateau.observe(self.judge.value(row))
+            if self.schedules.plateaus:
+                self.schedules.observe(self.judge.value(row))
             self.metrics.append(row)
             if self.on_log is not None:
                 self.on_log(row)
+            if self.on_evaluate is not None:
+                self.on_evaluate(dict(row))
             self.say_row(row)
 
     def say_row(self, row: dict[str, Any]) -> None:
         shown = [f"epoch {row['epoch']}/{self.epochs}", f"step {row['step']:,}"]
-        shown += [f"{key} {value:.4f}" for key, value in row.items() if key.endswith(("_loss", "_acc")) and value is not None]
+        shown += [f"{key} {value:.4f}" for key, value in row.items() if value is not None
+                  and (key.endswith(("_loss", "_acc")) or key == str(self.judge.monitor)[1:])]
         shown += ["best"] if row.get("best") else []
         shown += [f"lr {row['lr']:.4g}", f"{self.speed():,.0f} {self.recipe.unit}/s", f"{row['seconds']:.1f} s"]
         self.console.say("   ".join(shown))
@@ -246,6 +246,12 @@ class Trainer:
 
     # Saving
 
+    def saved_bytes(self) -> int:
+        """What last.npz takes on the disk, and best.npz where there is one, but for some kilobytes."""
+        weights = sum(value.nbytes for value in self.model.state_dict().values())
+        state = sum(value.nbytes for value in self.optimizer.state_arrays().values())
+        return weights + state + (weights if self.judge.monitor else 0)
+
     def save(self) -> None:
         """Write checkpoints/last.npz, unless it is there: all that `restore` needs to go on to the bit."""
         here = self.position.epoch, self.position.step
@@ -255,11 +261,12 @@ class Trainer:
             self.check_parameters()
             arrays = {f"model/{name}": value for name, value in self.model.state_dict().items()}
             arrays |= {f"optimizer/{name}": value for name, value in self.optimizer.state_arrays().items()}
-            meta = {"position": asdict(self.position), "lr": self.optimizer.lr, "seconds": self.clock.seconds,
+            meta = {"position": asdict(self.position), "values": self.values_in_force(), "seconds": self.clock.seconds,
                     "metrics_length": self.metrics.length, "config": self.config.model_dump(mode="json"),
                     "generators": {name: g.bit_generator.state for name, g in self.model.named_generators()},
-                    "judge": self.judge.state(), "plateau": self.plateau and self.plateau.state()}
-            save_checkpoint(self.run.path("checkpoints/last.npz"), arrays, meta)
+                    "judge": self.judge.state(), "schedules": self.schedules.state(self.epochs)}
+            with self.console.saving(self.run.path("checkpoints/last.npz")) as path:
+                save_checkpoint(path, arrays, meta)
             self.run.commit_replacement()
             self._saved_at = here
 
@@ -267,7 +274,8 @@ class Trainer:
         """Write checkpoints/best.npz, the weights alone."""
         self.check_parameters()
         arrays = {f"model/{name}": value for name, value in self.model.state_dict().items()}
-        save_checkpoint(self.run.path("checkpoints/best.npz"), arrays, self.judge.state())
+        with self.console.saving(self.run.path("checkpoints/best.npz")) as path:
+            save_checkpoint(path, arrays, self.judge.state())
 
     def take_best(self) -> dict[str, Any] | None:
         """Give the model the weights of checkpoints/best.npz; returns the judge's state of then, None where none was chosen.
@@ -294,22 +302,9 @@ class Trainer:
         saved = meta["position"]
         self.position = Position(**{**saved, "since_log": Mean(**saved["since_log"]),
                                     "since_evaluation": Mean(**saved["since_evaluation"])})
-        self.optimizer.lr = meta["lr"]
+        self.optimizer.set(**meta["values"])
         self.judge.load_state(meta["judge"])
-        if self.plateau is not None:
-            self.plateau.load_state(meta["plateau"])
+        self.schedules.load_state(meta["schedules"], self.epochs)
         self.clock = Stopwatch(meta["seconds"])
         self._saved_at = self.position.epoch, self.position.step
         return meta["metrics_length"]
-
-
-def grouped(batches: Iterable[Any], n: int) -> Iterator[list[Any]]:
-    """Lists of n, the last one of what is left."""
-    group = []
-    for batch in batches:
-        group.append(batch)
-        if len(group) == n:
-            yield group
-            group = []
-    if group:
-        yield group

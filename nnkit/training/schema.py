@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,55 +18,22 @@ from pydantic import (
     BaseModel,
     Discriminator,
     Field,
-    GetCoreSchemaHandler,
     Tag,
     ValidationInfo,
     field_validator,
 )
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError
 
+from nnkit.training.files import name_mistake
+from nnkit.training.interval import Interval
 from nnkit.training.sections import Section
-from nnkit.training.updates import ConstantSchedule, OptimizerConfig, ScheduleConfig, SGDConfig
+from nnkit.training.updates import ConstantSchedule, OptimizerConfig, ScheduleConfig, SchedulesConfig, SGDConfig
 
 # A validation context {LOCATE_PATHS: True} makes every path report its location, as an error of this type.
 LOCATE_PATHS = "locate_paths"
 
 
 FEWEST_LOSSES = 100  # that a mean in metrics.jsonl is taken of where not every loss is computed
-
-
-@dataclass(frozen=True)
-class Interval:
-    """How often something is due: every `count` steps or epochs. `str()` is how a config writes it."""
-
-    count: int
-    unit: Literal["step", "epoch"]
-
-    @classmethod
-    def parse(cls, text: Any) -> Interval:
-        """"100 steps", "1 epoch". ValueError for anything else."""
-        if isinstance(text, Interval):
-            return text
-        match = re.fullmatch(r"\s*([0-9]{1,18})\s+(step|epoch)s?\s*", text) if isinstance(text, str) else None
-        if match is None or int(match[1]) == 0:
-            raise ValueError(f"expected an interval such as '100 steps' or '1 epoch', got {reprlib.repr(text)}")
-        return cls(int(match[1]), "step" if match[2] == "step" else "epoch")
-
-    def is_due_at_step(self, step: int) -> bool:
-        """After `step` steps of the whole training."""
-        return self.unit == "step" and step % self.count == 0
-
-    def is_due_at_epoch(self, epoch: int) -> bool:
-        """After `epoch` epochs."""
-        return self.unit == "epoch" and epoch % self.count == 0
-
-    def __str__(self) -> str:
-        return f"{self.count} {self.unit}{'' if self.count == 1 else 's'}"
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(str))
 
 
 def resolve_path(text: str, folder: Path, builtin: bool = False) -> str:
@@ -172,7 +138,7 @@ class TrainingConfig(Section):
     """How long to train; recipes add the shape of a step."""
 
     epochs: int = Field(default=5, ge=1, description="passes over the data")
-    blas_threads: int | None = Field(default=1, ge=1, description="threads of a matrix product; null: all there are")
+    blas_threads: int | None = Field(default=1, ge=1, le=1024, description="threads of a matrix product; null: all there are")
     workers: int = Field(default=1, ge=1, le=256, description="processes that train one model together, for word vectors")
     accumulate: int = Field(default=1, ge=1, description="batches whose gradients make one step: as one batch of all of them")
     clip_norm: float | None = Field(default=None, gt=0, description="the longest that all gradients together may be")
@@ -190,9 +156,17 @@ class RunConfig(Section):
     training: TrainingConfig = Field(default=TrainingConfig(), description="how long to train")
     optimizer: OptimizerConfig = Field(default=SGDConfig(), description="the update")
     schedule: ScheduleConfig = Field(default=ConstantSchedule(), description="the learning rate over time")
+    schedules: SchedulesConfig = Field(default={}, description="others over time: {momentum: {type: linear, end: 0.5}}")
     log: LogConfig = Field(default=LogConfig(), description="what is written down")
     eval: EvalConfig = Field(default=EvalConfig(), description="what is measured")
     save: SaveConfig = Field(default=SaveConfig(), description="what is kept")
+
+    @field_validator("name")
+    @classmethod
+    def _can_name_a_folder(cls, name: str | None) -> str | None:
+        if name is not None and (mistake := name_mistake(name)):
+            raise ValueError(mistake)
+        return name
 
 
 # The keys of a config class

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import reprlib
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
+from nnkit.training.groups import grouped
+from nnkit.training.interval import Interval
 from nnkit.training.sections import Section
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
+@grouped
 class SGDConfig(Section):
     """nnkit.optim.SGD."""
 
@@ -28,6 +32,7 @@ class SGDConfig(Section):
         return nesterov
 
 
+@grouped
 class AdagradConfig(Section):
     """nnkit.optim.Adagrad."""
 
@@ -39,6 +44,7 @@ class AdagradConfig(Section):
     eps: float = Field(default=1e-10, ge=0, description="added to what is divided by")
 
 
+@grouped
 class AdamConfig(Section):
     """nnkit.optim.Adam."""
 
@@ -50,6 +56,7 @@ class AdamConfig(Section):
     amsgrad: bool = Field(default=False, description="divide by the largest size so far")
 
 
+@grouped
 class AdamWConfig(AdamConfig):
     """nnkit.optim.AdamW."""
 
@@ -57,6 +64,7 @@ class AdamWConfig(AdamConfig):
     weight_decay: float = Field(default=1e-2, ge=0, description="pull of every weight towards zero, beside the gradient")
 
 
+@grouped
 class RMSPropConfig(Section):
     """nnkit.optim.RMSProp."""
 
@@ -72,48 +80,74 @@ class RMSPropConfig(Section):
 OptimizerConfig = Annotated[SGDConfig | AdagradConfig | AdamConfig | AdamWConfig | RMSPropConfig, Field(discriminator="type")]
 
 
-class ConstantSchedule(Section):
-    """The learning rate stays as it is."""
+# Schedules: `schedule` is the learning rate's, `schedules` has those of other hyper-parameters, by name
 
-    type: Literal["constant"] = Field(default="constant", description="the learning rate stays as it is")
-    warmup: Share = Field(default=0.0, description="share of the training in which the rate first rises from 0")
+def _parse_warmup(value: Any) -> float | Interval:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1:
+        return float(value)
+    try:
+        return Interval.parse(value)
+    except ValueError:
+        raise ValueError("expected a share of the training from 0 to below 1, or an interval such as '500 steps' or '1 epoch', "
+                         f"got {reprlib.repr(value)}") from None
+
+
+Warmup = Annotated[float | Interval, PlainValidator(_parse_warmup)]
+WARMUP = "in which the value first rises from 0: a share of the training such as 0.05, 500 steps, or 1 epoch"
+
+
+class ConstantSchedule(Section):
+    """The value stays as it is."""
+
+    type: Literal["constant"] = Field(default="constant", description="the value stays as it is")
+    warmup: Warmup = Field(default=0.0, description=WARMUP)
 
 
 class LinearSchedule(Section):
-    """The learning rate goes to `end` in a straight line."""
+    """The value goes to `end` in a straight line."""
 
-    type: Literal["linear"] = Field(default="linear", description="the learning rate goes to `end` in a straight line")
-    end: float = Field(default=1e-4, ge=0, description="learning rate at the end of the training")
-    warmup: Share = Field(default=0.0, description="share of the training in which the rate first rises from 0")
+    type: Literal["linear"] = Field(default="linear", description="the value goes to `end` in a straight line")
+    end: float = Field(default=1e-4, ge=0, description="value at the end of the training")
+    warmup: Warmup = Field(default=0.0, description=WARMUP)
 
 
 class CosineSchedule(Section):
-    """The learning rate goes to `end` along half a cosine: slowly at first and at last."""
+    """The value goes to `end` along half a cosine: slowly at first and at last."""
 
-    type: Literal["cosine"] = Field(default="cosine", description="the learning rate goes to `end` along half a cosine")
-    end: float = Field(default=1e-4, ge=0, description="learning rate at the end of the training")
-    warmup: Share = Field(default=0.0, description="share of the training in which the rate first rises from 0")
+    type: Literal["cosine"] = Field(default="cosine", description="the value goes to `end` along half a cosine")
+    end: float = Field(default=1e-4, ge=0, description="value at the end of the training")
+    warmup: Warmup = Field(default=0.0, description=WARMUP)
 
 
 class StepSchedule(Section):
-    """The learning rate falls by a factor at equal distances."""
+    """The value falls by a factor at equal distances."""
 
-    type: Literal["step"] = Field(default="step", description="the learning rate falls by a factor at equal distances")
+    type: Literal["step"] = Field(default="step", description="the value falls by a factor at equal distances")
     share: float = Field(default=1 / 3, gt=0, le=1, description="share of the training between falls: 10 of 30 epochs are 1/3")
-    gamma: float = Field(default=0.1, ge=0, description="what the rate is multiplied by")
-    warmup: Share = Field(default=0.0, description="share of the training in which the rate first rises from 0")
+    gamma: float = Field(default=0.1, ge=0, description="what the value is multiplied by")
+    warmup: Warmup = Field(default=0.0, description=WARMUP)
 
 
 class PlateauSchedule(Section):
-    """The learning rate falls by a factor when eval.monitor has not become better for some evaluations."""
+    """The value falls by a factor when eval.monitor has not become better for some evaluations."""
 
-    type: Literal["plateau"] = Field(default="plateau", description="the learning rate falls when eval.monitor gets no better")
-    factor: float = Field(default=0.1, gt=0, lt=1, description="what the rate is multiplied by")
-    patience: int = Field(default=10, ge=0, description="evaluations without a better one before the rate falls")
+    type: Literal["plateau"] = Field(default="plateau", description="the value falls when eval.monitor gets no better")
+    factor: float = Field(default=0.1, gt=0, lt=1, description="what the value is multiplied by")
+    patience: int = Field(default=10, ge=0, description="evaluations without a better one before the value falls")
     threshold: float = Field(default=1e-4, ge=0, description="better by so much of the best, at least")
-    end: float = Field(default=0.0, ge=0, description="the rate falls no lower")
-    warmup: Share = Field(default=0.0, description="share of the training in which the rate first rises from 0")
+    end: float = Field(default=0.0, ge=0, description="the value falls no lower")
+    warmup: Warmup = Field(default=0.0, description=WARMUP)
 
 
 ScheduleConfig = Annotated[ConstantSchedule | LinearSchedule | CosineSchedule | StepSchedule | PlateauSchedule,
                            Field(discriminator="type")]
+
+
+def _is_by_name(value: Any) -> Any:
+    if isinstance(value, dict) and isinstance(value.get("type"), str):
+        raise ValueError("expected hyper-parameters and their schedules, such as {momentum: {type: linear, end: 0.5}}; the "
+                         "learning rate's own is called schedule")
+    return value
+
+
+SchedulesConfig = Annotated[dict[str, ScheduleConfig], BeforeValidator(_is_by_name)]

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from nnkit.errors import UserError
 from nnkit.nn import Module
 from nnkit.training import config as configs
-from nnkit.training.making import make_optimizer, make_schedule, recipe_file
+from nnkit.training.making import make_optimizer, make_schedules, recipe_file
 from nnkit.training.recipe import Recipe, load_recipe
 from nnkit.training.run_directory import RunDirectory
 from nnkit.training.schema import RunConfig
@@ -40,7 +40,7 @@ class Worker:
                  trainer: int):
         self.recipe, self.model, self.settings = recipe, model.train(), settings
         self.optimizer = make_optimizer(settings, model)
-        self.schedule, _ = make_schedule(settings)
+        self.schedules = make_schedules(settings)
         self.board, self.me, self.trainer = shared.board, me, trainer
         self.units_in_all = recipe.units_per_epoch * settings.training.epochs  # of all workers
         recipe.take_part(me, workers)
@@ -54,7 +54,7 @@ class Worker:
             self.wait(lambda: board.epochs > board.epoch[me] and board.order == RUN)
             rng = np.random.default_rng([self.settings.seed, 1, epoch, me])
             for batch in recipe.batches(epoch, rng, int(board.step[me])):
-                optimizer.lr = self.schedule(self.progress())
+                optimizer.set(**self.schedules.at(self.progress(), 0))  # none of them counts steps
                 loss = recipe.loss(model, batch)    # model → loss
                 if board.steps[me] % every == 0:
                     self.count(float(loss), batch)

@@ -79,8 +79,7 @@ class WorkersTrainer(Trainer):
                 if self.is_done():
                     return
                 board.epochs = self.position.epoch + 1
-            loss = f"loss {self.last_loss:.4f} " if self.last_loss == self.last_loss else ""
-            self.console.move_bar(self.units_done(), f"{loss}lr {self.optimizer.lr:.4g}")
+            self.move_bar()
             time.sleep(NAP)
 
     # The processes
@@ -185,7 +184,7 @@ class WorkersTrainer(Trainer):
         position.step_in_epoch = int(board.step.sum() + (board.epoch > position.epoch).sum())
         position.workers = [{"epoch": int(board.epoch[i]), "step": int(board.step[i]), "steps": int(board.steps[i]),
                              "units": float(board.units[i])} for i in range(len(board.epoch))]
-        self.optimizer.lr = self.schedule(self.progress())
+        self.optimizer.set(**self.schedules.at(self.progress(), position.step))
 
     def is_due(self, what: str) -> bool:
         """Whether the steps since the last round have passed a multiple of log.every, eval.every or save.every."""

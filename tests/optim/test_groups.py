@@ -150,3 +150,27 @@ def test_senseless_values_are_refused_by_name_in_the_defaults_in_a_group_and_lat
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match="SGD: unknown beta1; known: lr, momentum, nesterov, weight_decay"):
         SGD([ones()], lr=0.1).set(beta1=0.5)
+
+
+@each_kind
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0])
+def test_a_frozen_group_keeps_every_bit_of_its_values_and_its_state(kind, bad):
+    frozen, moving = Tensor(np.array([-0.0, 1.0])), ones(2)
+    optimizer = kind([{"params": frozen, "lr": 0.0, "weight_decay": 0.5}, {"params": moving}], lr=0.5)
+    optimizer.load_state_arrays(optimizer.state_arrays())
+    before = frozen.value.tobytes(), {name: a.tobytes() for name, a in optimizer.state_arrays().items() if name.startswith("0.")}
+    for value in (0.5, 0.0, 0.25):  # through 0 and back
+        optimizer.lr = value
+        frozen.grad, moving.grad = np.array([0.0, bad]), np.ones(2)
+        optimizer.step()
+    after = {name: a.tobytes() for name, a in optimizer.state_arrays().items() if name.startswith("0.")}
+    assert (frozen.value.tobytes(), after) == before and (moving.value != 1).all()
+
+
+@given(rates, rates)
+def test_an_empty_group_without_values_of_its_own_carries_the_optimizers(lr, later):
+    optimizer = SGD([{"params": ones(), "lr": 0.5, "momentum": 0.25}, {"params": ones(), "lr": 0.0}, {"params": []}], lr=lr)
+    assert optimizer.lr == optimizer.get("lr") == lr and optimizer.get("momentum") == 0
+    optimizer.set(lr=later, momentum=0.75)
+    assert (optimizer.get("lr"), optimizer.get("momentum")) == (later, 0.75)
+    assert learning_rates(optimizer) == [pytest.approx(0.5 * later / lr), 0.0, later] and optimizer.groups[0]["momentum"] == 0.25

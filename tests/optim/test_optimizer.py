@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nnkit import RowGrad, Tensor, optim
 from nnkit.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from nnkit.optim import optimizer as optimizer_module
 
 EVERY = [c for c in vars(optim).values() if inspect.isclass(c) and issubclass(c, Optimizer) and c is not Optimizer]
 OPTIONS = {SGD: [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"weight_decay": 0.1},
@@ -132,6 +133,25 @@ def test_when_every_row_is_named_rows_and_the_dense_gradient_give_the_same(make)
         for optimizer in optimizers:
             optimizer.step()
         np.testing.assert_allclose(sparse.value, dense.value, rtol=1e-12, atol=1e-12)
+
+
+@each_optimizer
+def test_many_rows_in_pieces_are_the_bits_of_all_at_once(make, monkeypatch):
+    rng = np.random.default_rng(0)
+    whole, pieces = (Tensor(np.ones((40, 3))) for _ in range(2))
+    optimizers = {1 << 18: make([whole]), 200: make([pieces])}
+    for n in (100, 0, 100):
+        grad = RowGrad(rng.integers(0, 40, n), rng.standard_normal((n, 3)), (40, 3))
+        for piece, optimizer in optimizers.items():
+            monkeypatch.setattr(optimizer_module, "PIECE", piece)
+            (p,) = optimizer.groups[0]["params"]
+            p.grad = grad
+            optimizer.step()
+    np.testing.assert_array_equal(whole.value, pieces.value)
+    one, other = (optimizer.state_arrays() for optimizer in optimizers.values())
+    assert one.keys() == other.keys() and (whole.value != 1).any()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name])
 
 
 @each_optimizer

@@ -147,3 +147,56 @@ def test_the_state_of_something_else_is_refused():
 def test_a_senseless_plateau_is_refused(options):
     with pytest.raises(ValueError, match="Plateau: expected"):
         schedules.Plateau(0.1, **options)
+
+
+# Counted in steps, and several at once
+
+@given(ANY, st.integers(1, 99), st.floats(0, 1))
+def test_a_warmup_of_steps_is_that_of_a_share_once_their_number_is_known(schedule, steps, where):
+    counted, shared = schedules.StepWarmup(schedule, steps), schedules.warmup(schedule, steps / 100)
+    for step in range(101):
+        counted.tell(step, step / 100)
+        assert counted(step / 100) == pytest.approx(shared(step / 100), abs=1e-12)
+    assert counted(1.0) == schedule(1.0)
+
+
+def test_a_warmup_that_ends_with_the_training_or_after_it_divides_by_nothing():
+    for steps in (10, 11):
+        schedule = schedules.StepWarmup(schedules.linear(1.0, 0.0), steps)
+        for step in range(11):
+            schedule.tell(step, step / 10)
+        assert schedule(1.0) == pytest.approx(10 / steps)
+
+
+@pytest.mark.parametrize("steps", [0, -1, math.nan])
+def test_a_warmup_of_no_steps_is_refused(steps):
+    with pytest.raises(ValueError, match="StepWarmup: expected steps above 0, got"):
+        schedules.StepWarmup(schedules.constant(1.0), steps)
+
+
+def several():
+    plateau = schedules.Plateau(0.9, 0.5, 0)
+    warming = schedules.StepWarmup(schedules.cosine(0.1, 0.01), 30)
+    return schedules.Schedules({"lr": warming, "momentum": plateau, "eps": schedules.linear(1, 0)}, {"momentum": plateau},
+                               {"lr": warming})
+
+
+@given(st.integers(0, 60), st.lists(st.floats(0, 1), max_size=5))
+def test_several_schedules_go_on_from_json_to_the_bit(stop, measured):
+    one, other = several(), several()
+    for step in range(stop):
+        one.at(step / 70, step)
+    for value in measured:
+        one.observe(value)
+    other.load_state(json.loads(json.dumps(one.state(7))), 7)
+    for step in range(stop, 70):
+        assert one.at(step / 70, step) == other.at(step / 70, step)
+        one.observe(step), other.observe(step)
+    assert one.state(7) == other.state(7)
+
+
+def test_in_a_longer_training_a_counted_warmup_keeps_the_place_of_its_end():
+    one, other = several(), several()
+    one.at(0.5, 30)
+    other.load_state(one.state(10), 20)
+    assert other.warmups["lr"].began == 0.25 and one.at(0.5, 31)["lr"] == other.at(0.25, 31)["lr"] == 0.1

@@ -25,7 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that stopped: its path, its id or @last")
     parser.add_argument("--out", metavar="DIR", help="the run's folder; runs/NAME-001, NAME-002 ... where it is left out")
     parser.add_argument("--force", action="store_true", help="replace the run that --out names")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors and the run's path")
+    said = parser.add_mutually_exclusive_group()
+    said.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors and the run's path")
+    said.add_argument("-v", "--verbose", action="store_true", help="say more: where each value of the config was set, "
+                      "the versions, every parameter, every checkpoint")
     words, foreign = without_foreign_options(sys.argv[1:] if argv is None else argv)
     given, dashed = parser.parse_known_intermixed_args(words)  # options may stand anywhere
     unknown = [word for word in dashed if not word.startswith("--") or "=" not in word]
@@ -47,15 +50,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         from nnkit.training.session import fit, resume
 
         if given.resume is not None:
-            run = resume(given.resume, overrides, quiet=given.quiet)
+            run = resume(given.resume, overrides, quiet=given.quiet, verbose=given.verbose)
         else:
-            run = fit(given.config, overrides, out=given.out, force=given.force, quiet=given.quiet)
+            run = fit(given.config, overrides, out=given.out, force=given.force, quiet=given.quiet, verbose=given.verbose)
     except UserError as error:
         text = format_errors(error, sys.stderr.isatty()) if isinstance(error, ConfigError) else f"error: {error}"
         print(text, file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO):
             raise
         print(f"error: {error.strerror}; what was saved before is whole: make room, then --resume the run", file=sys.stderr)
         return 1

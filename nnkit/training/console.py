@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,14 @@ from tqdm import tqdm
 class Console:
     """say(line) prints a line and keeps it in the log; the bar, if there is one, stays below.
 
-    quiet: nothing but errors is printed; the log has it all. A bar is drawn on a terminal only (tqdm's disable=None).
+    quiet: nothing but errors is printed; the log has it all. verbose: details are said, too, and are in the log; both together
+    are a ValueError. A bar is drawn on a terminal only (tqdm's disable=None).
     """
 
-    def __init__(self, quiet: bool = False):
-        self.quiet = quiet
+    def __init__(self, quiet: bool = False, verbose: bool = False):
+        if quiet and verbose:
+            raise ValueError("quiet and verbose exclude each other; give one of them")
+        self.quiet, self.verbose = quiet, verbose
         self._log: Any = None
         self._early: list[str] = []    # said before there was a folder to keep it
         self._bar: tqdm | None = None
@@ -36,6 +41,19 @@ class Console:
         else:
             self._log.write(stamped)
             self._log.flush()
+
+    def detail(self, line: str) -> None:
+        """A line for those who want to know all of it."""
+        if self.verbose:
+            self.say(line)
+
+    @contextmanager
+    def saving(self, path: Path) -> Iterator[Path]:
+        """Around the writing of a file: its size, and the seconds it took, are details."""
+        began = time.perf_counter()
+        yield path
+        if self.verbose:
+            self.detail(f"saved   {path}   {path.stat().st_size:,} bytes in {time.perf_counter() - began:.3f} s")
 
     def open_log(self, path: Path) -> None:
         """From now on lines are kept in `path`, with those that were said before."""
@@ -58,11 +76,14 @@ class Console:
         self._bar = tqdm(total=total, initial=done, unit=f" {unit}", unit_scale=True, file=sys.stderr, leave=False,
                          disable=True if self.quiet else None, dynamic_ncols=True, smoothing=0.1)
 
+    def wants_bar(self) -> bool:
+        """Whether the bar should be moved: where there is one, ten times a second."""
+        return self._bar is not None and not self._bar.disable and time.monotonic() - self._moved > 0.1
+
     def move_bar(self, done: float, text: str) -> None:
-        """Set the bar to `done`; call it as often as you like, it is drawn ten times a second."""
-        now = time.monotonic()
-        if self._bar is not None and not self._bar.disable and now - self._moved > 0.1:
-            self._moved = now
+        """Set the bar to `done`. Ask `wants_bar` first: after every step this is too often."""
+        if self._bar is not None:
+            self._moved = time.monotonic()
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(done - self._bar.n)
 

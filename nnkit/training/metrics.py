@@ -11,18 +11,14 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from nnkit.errors import DataError
 from nnkit.training.files import plain, replacing
 
 FIRST_COLUMNS = ["epoch", "step", "seconds", "lr", "train_loss"]
-
-Points = tuple[np.ndarray, np.ndarray]  # float64 steps and float64 values, equally long
 
 
 class MetricsLog:
@@ -96,11 +92,20 @@ def write_history(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str
             evaluated.add(step)
     ends = {merged.get("epoch"): step for step, merged in by_step.items()}  # the last step seen in each epoch
     kept = [merged for step, merged in by_step.items() if step in evaluated or ends[merged.get("epoch")] == step]
-    columns = list(dict.fromkeys(FIRST_COLUMNS + [key for row in kept for key in row if key != "event"]))
+    _write_columns(path, kept, [*FIRST_COLUMNS, *(key for row in kept for key in row if key != "event")], ",")
+
+
+def write_table(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
+    """Write all rows of metrics.jsonl as one table with tabs, in one piece: event, then columns and cells as in history.csv."""
+    _write_columns(path, rows, ["event", *FIRST_COLUMNS, *(key for row in rows for key in row)], "\t")
+
+
+def _write_columns(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]], keys: Iterable[str], delimiter: str) -> None:
+    columns = list(dict.fromkeys(keys))
     text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
+    table = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     table.writerow(columns)
-    table.writerows([_cell(row.get(column)) for column in columns] for row in kept)
+    table.writerows([_cell(row.get(column)) for column in columns] for row in rows)
     with replacing(path) as file:
         file.write(text.getvalue().encode("utf-8", "backslashreplace"))
 
@@ -109,48 +114,6 @@ def _cell(value: Any) -> Any:
     if isinstance(value, (bool, list, dict)):
         return json.dumps(value, ensure_ascii=False)
     return "" if value is None else value  # the csv module writes floats by repr
-
-
-def measures(rows: list[dict[str, Any]]) -> dict[str, Points]:
-    """What there is to draw, by name: train_loss first, then what only evaluations measure (dev_loss, dev_acc ...)."""
-    logged = [row for row in rows if row.get("event") != "eval"]
-    evaluated = [row for row in rows if row.get("event") == "eval"]
-    # an evaluation's line repeats train_loss; it is needed only where nothing was logged between evaluations
-    train = points_of(logged, "train_loss")
-    found = {"train_loss": train if len(train[0]) else points_of(evaluated, "train_loss")}
-    known = {"event", *FIRST_COLUMNS, *(key for row in logged for key in row)}
-    for key in dict.fromkeys(key for row in evaluated for key in row):
-        if key not in known and not key.endswith("_per_second"):
-            found[key] = points_of(evaluated, key)
-    return {key: points for key, points in found.items() if len(points[0])}
-
-
-def points_of(rows: list[dict[str, Any]], key: str) -> Points:
-    """The steps at which `key` was a finite number, and its values there; not those that no axis can be laid around.
-
-    Log lines and evaluations both have a train_loss, over windows of different lengths, which make no one curve: it is of
-    the kind that there are more of.
-    """
-    rows = [row for row in rows if is_number(row.get(key)) and is_number(row.get("step"))]
-    evaluations = [row for row in rows if row.get("event") == "eval"]
-    others = [row for row in rows if row.get("event") != "eval"]
-    if key == "train_loss":
-        rows = evaluations if len(evaluations) > len(others) else others
-    pairs = [(row["step"], row[key]) for row in rows]
-    table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
-    table = table[np.abs(table[:, 1]) < 1e100]
-    return table[:, 0], table[:, 1]
-
-
-def thinned(points: Points, most: int) -> Points:
-    """At most `most` points, each the average of as many neighbours as it takes."""
-    size = len(points[0])
-    if size <= most:
-        return points
-    starts = np.linspace(0, size, most, endpoint=False).astype(int)
-    counts = np.diff(starts, append=size)
-    steps, values = (np.add.reduceat(column, starts) / counts for column in points)
-    return steps, values
 
 
 def is_number(value: Any) -> bool:

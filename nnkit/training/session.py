@@ -7,7 +7,7 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,10 +20,13 @@ from nnkit.autograd.rows import is_compiled
 from nnkit.errors import ConfigError, DataError, UserError
 from nnkit.nn import Module
 from nnkit.training import config as configs
+from nnkit.training.checkpoints import check_room
 from nnkit.training.console import Console
+from nnkit.training.details import config_lines, environment_line, parameter_lines
 from nnkit.training.files import plain, replacing
-from nnkit.training.loop import Trainer
-from nnkit.training.making import check_judge, check_workers, make_optimizer, make_schedule, recipe_file
+from nnkit.training.fitting import check_config, locating
+from nnkit.training.loop import Callback, Trainer
+from nnkit.training.making import make_optimizer, make_schedules, recipe_file
 from nnkit.training.metrics import MetricsLog, read_metrics, write_history
 from nnkit.training.plots import safe_plot
 from nnkit.training.recipe import Recipe, load_recipe, local_files
@@ -31,6 +34,7 @@ from nnkit.training.run_directory import RunDirectory
 from nnkit.training.schema import RunConfig
 from nnkit.training.signals import StopRequest
 from nnkit.training.workers import WorkersTrainer
+from nnkit.training.yaml_nodes import Node
 
 MAY_CHANGE = ("training.epochs", "training.patience", "log.", "save.", "eval.every")  # on resume: what does not change the past
 
@@ -55,12 +59,14 @@ class Run:
 
 
 def fit(config: str | os.PathLike[str], overrides: Sequence[str] | dict[str, Any] = (), *,
-        out: str | os.PathLike[str] | None = None, force: bool = False, quiet: bool = False,
-        on_log: Callable[[dict[str, Any]], Any] | None = None) -> Run:
+        out: str | os.PathLike[str] | None = None, force: bool = False, quiet: bool = False, verbose: bool = False,
+        on_log: Callback | None = None, on_evaluate: Callback | None = None) -> Run:
     """Train by a config file into a new run directory.
 
-    overrides: ["optimizer.lr=0.1"] or {"optimizer.lr": 0.1}. out: the run's folder, in place of runs/NAME-001. on_log is
-    called with every row of metrics.jsonl. ConfigError, DataError, Diverged and other UserErrors as the commands have them.
+    overrides: ["optimizer.lr=0.1"] or {"optimizer.lr": 0.1}. out: the run's folder, in place of runs/NAME-001. quiet,
+    verbose: as -q and -v of the command. on_log is called with every row of metrics.jsonl, on_evaluate with a copy of that of
+    each evaluation, after it; what they return is not looked at, and what they raise ends the training and comes out here.
+    ConfigError, DataError, Diverged and other UserErrors as the commands have them.
     """
     if isinstance(overrides, dict):
         overrides = [f"{key}={configs.to_scalar(value)}" for key, value in overrides.items()]
@@ -68,9 +74,8 @@ def fit(config: str | os.PathLike[str], overrides: Sequence[str] | dict[str, Any
     tree = configs.read_tree(path, overrides)
     recipe_class = load_recipe(recipe_file(tree))
     settings = configs.validate(tree, recipe_class.Config)
-    check_workers(tree, settings, recipe_class)
-    check_judge(tree, settings, recipe_class)
-    console = Console(quiet)
+    check_config(tree, settings, recipe_class)
+    console = Console(quiet, verbose)
     # read first: a run that is started from its own config with --force is moved aside
     files = {f"code/{name}": file.read_bytes() for name, file in local_files(recipe_class).items()}
     resolved = configs.to_yaml(settings.model_copy(update={"recipe": next(iter(files))}))
@@ -80,7 +85,7 @@ def fit(config: str | os.PathLike[str], overrides: Sequence[str] | dict[str, Any
         for name, content in files.items():
             run.path(name).parent.mkdir(parents=True, exist_ok=True)
             run.path(name).write_bytes(content)
-        return _train(run, recipe_class, settings, console, on_log, resumed=False)
+        return _train(run, recipe_class, settings, console, tree, on_log, on_evaluate, resumed=False)
     except BaseException:
         console.close()
         if not run.path("metrics.jsonl").exists():  # it never began: a mistake in the config or the data leaves no folder behind
@@ -91,12 +96,12 @@ def fit(config: str | os.PathLike[str], overrides: Sequence[str] | dict[str, Any
         console.close()
 
 
-def resume(name: str | os.PathLike[str], overrides: Sequence[str] = (), *, quiet: bool = False,
-           on_log: Callable[[dict[str, Any]], Any] | None = None) -> Run:
+def resume(name: str | os.PathLike[str], overrides: Sequence[str] = (), *, quiet: bool = False, verbose: bool = False,
+           on_log: Callback | None = None, on_evaluate: Callback | None = None) -> Run:
     """Go on with a run where its last checkpoint stands; it ends with the bits it would have without the stop.
 
-    The config is the run's own. ConfigError for an override that would change the past, UserError where the run has no
-    checkpoint, is finished, or its data changed.
+    The config is the run's own; the other arguments are those of `fit`. ConfigError for an override that would change the
+    past, UserError where the run has no checkpoint, is finished, or its data changed.
     """
     run = RunDirectory.open(name)
     for override in overrides:
@@ -111,23 +116,27 @@ def resume(name: str | os.PathLike[str], overrides: Sequence[str] = (), *, quiet
     tree = configs.read_tree(run.path("config.yaml"), overrides)
     recipe_class = load_recipe(recipe_file(tree))
     settings = configs.validate(tree, recipe_class.Config)
-    check_workers(tree, settings, recipe_class)
-    check_judge(tree, settings, recipe_class)
-    console = Console(quiet)
+    check_config(tree, settings, recipe_class)
+    console = Console(quiet, verbose)
     try:
-        return _train(run, recipe_class, settings, console, on_log, resumed=True)
+        return _train(run, recipe_class, settings, console, tree, on_log, on_evaluate, resumed=True)
     finally:
         console.close()
 
 
-def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, console: Console,
-           on_log: Callable[[dict[str, Any]], Any] | None, resumed: bool) -> Run:
+def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, console: Console, tree: Node,
+           on_log: Callback | None, on_evaluate: Callback | None, resumed: bool) -> Run:
     with run.claimed(), threadpool_limits(settings.training.blas_threads, user_api="blas"):
+        run.clear_away()
         console.open_log(run.path("train.log"))
         console.say(f"nnkit {nnkit_version()}   seed {settings.seed}   run {run}")
+        console.detail(environment_line(environment()))
+        for line in config_lines(tree):
+            console.detail(line)
         console.say("data    reading")  # the builtin text takes ten seconds the first time, then it is cached
         recipe_class.progress = console.show_reading
-        recipe = recipe_class(settings)
+        with locating(tree):
+            recipe = recipe_class(settings)
         if summary := recipe.summary():
             console.say(f"data    {summary}")
         model = recipe.build(np.random.default_rng([settings.seed, 0]))
@@ -136,15 +145,19 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
             raise UserError(f"{recipe_class.__name__}.build gave {type(model).__name__}; "
                             "expected a Module with parameters to train")
         console.say(f"model   {model!r}: {sum(sizes):,} parameters")
+        for line in parameter_lines(model):
+            console.detail(line)
         if recipe_class.shares_tables and not is_compiled():
             console.say("numba   compiles the adding of rows, once on this machine; the first steps wait for it")
-        optimizer = make_optimizer(settings, model)
-        schedule = make_schedule(settings)
+        with locating(tree):
+            optimizer = make_optimizer(settings, model)
+        schedules = make_schedules(settings)
         facts = recipe.facts()
         if notice := facts.get("notice"):
             console.say(f"notice  {notice}")
         kind = Trainer if settings.training.workers == 1 else WorkersTrainer
-        trainer = kind(recipe, model, optimizer, schedule, settings, run, console, on_log)
+        trainer = kind(recipe, model, optimizer, schedules, settings, run, console, on_log, on_evaluate)
+        check_room(run.path("checkpoints"), trainer.saved_bytes())
         keep = 0
         if resumed:
             if run.read_run().get("data") != plain(facts):

@@ -5,6 +5,7 @@ import pytest
 from demo_config import Demo
 
 from nnkit.errors import ConfigError
+from nnkit.training import drawing
 from nnkit.training.config import read_tree, validate
 
 CONFIG = """\
@@ -50,3 +51,17 @@ def mistakes(load):
         assert caught.value.exit_code == 2
         return str(caught.value)
     return failing
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures as they are when they are written."""
+    kept = []
+    write = drawing.write
+
+    def keep_and_write(figure, paths):
+        kept.append(figure)
+        return write(figure, paths)
+
+    monkeypatch.setattr(drawing, "write", keep_and_write)
+    return kept

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnkit.errors import DataError
-from nnkit.training.metrics import MetricsLog, measures, points_of, read_metrics, thinned, write_history
+from nnkit.training.metrics import MetricsLog, read_metrics, write_history, write_table
 
 values = st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False)
 rows_of_any_kind = st.lists(st.dictionaries(st.text(), values, max_size=5), max_size=6)
@@ -144,32 +144,13 @@ def test_history_of_nothing_is_a_header(tmp_path):
     assert (tmp_path / "h.csv").read_bytes() == b"epoch,step,seconds,lr,train_loss\n"
 
 
-def test_what_is_drawn_are_the_logged_losses_and_what_only_evaluations_measure():
-    evaluated = evaluation(1, dev_loss=2.0, best=True, grad_norm=1.0, words_per_second=9)
-    found = measures([train(1, grad_norm=3.0), evaluated, train(2)])
-    assert list(found) == ["train_loss", "dev_loss"]
-    assert [list(column) for column in found["train_loss"]] == [[1, 2], [1, 0.5]]
-
-
-def test_a_loss_that_was_not_finite_is_not_drawn():
-    assert measures([train(1), train(2) | {"train_loss": None}])["train_loss"][0].tolist() == [1]
-    assert measures([train(1) | {"train_loss": None}]) == {}
-
-
-@settings(deadline=None)
-@given(size=st.integers(1, 5000), most=st.integers(1, 300))
-def test_thinned_points_are_averages_of_all_the_points(size, most):
-    steps = np.arange(size, dtype=np.float64)
-    thin_steps, thin_values = thinned((steps, 3 * steps), most)
-    assert len(thin_steps) == min(size, most)
-    np.testing.assert_allclose(thin_values, 3 * thin_steps)
-    assert (np.diff(thin_steps) > 0).all()
-    # bins differ by one point at most, so the mean of the whole curve moves by less than half a bin
-    assert abs(thin_steps.mean() - steps.mean()) <= max(0.5 * size / most, 1e-9)
-
-
-def test_the_curve_of_the_train_loss_is_of_one_kind_of_row():
-    rows = [{"event": "train", "step": s, "train_loss": 1.0} for s in (100, 200, 300)]
-    rows += [{"event": "eval", "step": s, "train_loss": 2.0} for s in (150, 300)]
-    assert points_of(rows, "train_loss")[1].tolist() == [1, 1, 1]
-    assert points_of(rows[2:], "train_loss")[1].tolist() == [2, 2]
+def test_a_table_has_every_row_and_every_key_with_tabs_between(tmp_path):
+    rows = [train(1), evaluation(1, dev_loss=0.1, best=True), train(2, note="a\tb\n", train_loss=math.nan)]
+    write_table([json.loads(json.dumps(row).replace("NaN", "null")) for row in rows], tmp_path / "m.tsv")
+    with open(tmp_path / "m.tsv", encoding="utf-8", newline="") as file:
+        read = list(csv.DictReader(file, delimiter="\t"))
+    assert list(read[0]) == ["event", "epoch", "step", "seconds", "lr", "train_loss", "dev_loss", "best", "note"]
+    assert [row["event"] for row in read] == ["train", "eval", "train"]
+    assert (read[1]["dev_loss"], read[1]["best"], read[2]["note"], read[2]["train_loss"]) == ("0.1", "true", "a\tb\n", "")
+    write_table([], tmp_path / "empty.tsv")
+    assert (tmp_path / "empty.tsv").read_bytes() == b"event\tepoch\tstep\tseconds\tlr\ttrain_loss\n"

@@ -4,14 +4,14 @@ import os
 import subprocess
 import sys
 import warnings
-import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+from plotted import make_run, png_size, svg_text
 
 from nnkit import plot
 from nnkit.errors import ConfigError, UserError
-from nnkit.training import plots
+from nnkit.training import drawing
 from nnkit.training.metrics import MetricsLog
 from nnkit.training.plots import plot_run, plot_runs, safe_plot
 from nnkit.training.run_directory import RunDirectory
@@ -22,43 +22,6 @@ mpl = pytest.importorskip("matplotlib")
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def make_run(name="sgns", steps=20, config="", every=5, **metrics):
-    """A run with a falling loss, evaluated at every fifth step."""
-    run = RunDirectory.create(name)
-    run.path("config.yaml").write_text(config, encoding="utf-8")
-    with MetricsLog(run.path("metrics.jsonl")) as log:
-        for step in range(1, steps + 1):
-            row = {"epoch": 1, "step": step, "seconds": step / 9, "lr": 0.1, "train_loss": 1 + 1 / step}
-            log.append({"event": "train", **row})
-            if step % every == 0:
-                log.append({"event": "eval", **row, "dev_loss": 1 + abs(step - 10) / 10, **metrics})
-    return run
-
-
-def svg_text(path):
-    return [element.text for element in ElementTree.parse(path).iter() if element.tag.endswith("}text")]
-
-
-def png_size(path):
-    data = path.read_bytes()
-    assert data.startswith(b"\x89PNG\r\n\x1a\n")
-    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-
-
-@pytest.fixture
-def figures(monkeypatch):
-    """The figures as they are when they are written."""
-    kept = []
-    write = plots._write
-
-    def keep_and_write(figure, paths):
-        kept.append(figure)
-        return write(figure, paths)
-
-    monkeypatch.setattr(plots, "_write", keep_and_write)
-    return kept
 
 
 def test_a_run_gets_a_png_and_an_svg_and_nothing_else_is_left():
@@ -102,6 +65,17 @@ def test_a_run_of_one_point_shows_it(figures, every):
               if set(line.get_xdata()) == {1} and line.get_linestyle() == "-"]
     assert len(points) >= 2 and all(line.get_marker() == "o" for line in points)
     assert all(float(tick).is_integer() for tick in figures[0].axes[-1].get_xticks())
+
+
+def test_one_evaluation_does_not_narrow_the_axis_to_itself(figures):  # panels share it: the train curve was cut off
+    run = RunDirectory.create("few")
+    rows = [f'{{"event": "train", "step": {step}, "lr": 1, "train_loss": 2}}' for step in range(100, 1001, 100)]
+    rows.append('{"event": "eval", "step": 1000, "dev_loss": 3, "dev_ppl": 20}')
+    run.path("metrics.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    plot_run(run, ["x.svg"])
+    plot_runs([run, run], "y.svg")
+    for figure in figures:
+        assert all(axis.get_xlim()[0] < 101 and axis.get_xlim()[1] > 999 for axis in figure.axes)
 
 
 def test_a_hundred_thousand_points_are_thinned_out(figures):
@@ -246,7 +220,7 @@ def test_a_training_gets_a_hint_line_and_no_exception(monkeypatch):
     def broken(*_):
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr(plots, "_draw", broken)
+    monkeypatch.setattr(drawing, "draw", broken)
     hint = safe_plot(run)
     assert hint == f"no picture: RuntimeError: two lines (later: nnkit plot {run})"
     assert "yet" in str(safe_plot(RunDirectory.create("empty")))

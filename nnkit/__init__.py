@@ -4,7 +4,7 @@ The names here are the ones a program uses. What needs pydantic, yaml or matplot
 it is first asked for.
 """
 
-from nnkit import data, losses, nn, ops, optim
+from nnkit import data, losses, metrics, nn, ops, optim
 from nnkit.autograd import (
     AnomalyError,
     Operation,
@@ -29,8 +29,8 @@ from nnkit.nn import load_into, save
 
 __all__ = ["AnomalyError", "ConfigError", "DataError", "Diverged", "Operation", "RecordingError", "RowGrad", "Tensor",
            "UserError", "backward", "check_gradients", "data", "default_dtype", "detect_anomaly", "enable_grad", "fit", "grad",
-           "hessian", "jacobian", "load", "load_into", "losses", "nn", "no_grad", "ops", "optim", "record", "resume", "save",
-           "scatter_add_rows", "tensor_op"]
+           "hessian", "jacobian", "load", "load_into", "losses", "metrics", "nn", "no_grad", "ops", "optim", "record", "resume",
+           "save", "scatter_add_rows", "tensor_op"]
 
 
 def __getattr__(name: str):

@@ -11,6 +11,7 @@ COMMANDS = {  # the module of each, and what it does
     "plot": ("nnkit.plot", "draw the loss curves of one run, or of several"),
     "evaluate": ("nnkit.commands.evaluate", "measure a run on held-out data or on a file"),
     "predict": ("nnkit.commands.predict", "ask a run: a class for each line of a file"),
+    "generate": ("nnkit.commands.generate", "let a language model write text"),
     "neighbors": ("nnkit.commands.neighbors", "print the nearest words of a word"),
     "analogy": ("nnkit.commands.analogy", "a is to b as c is to what?"),
     "similarity": ("nnkit.commands.similarity", "score word vectors on pairs and analogies, or two words"),
@@ -20,7 +21,7 @@ COMMANDS = {  # the module of each, and what it does
     "runs": ("nnkit.commands.runs", "list runs: what they came to, in what they differ"),
     "show": ("nnkit.commands.show", "every key of a config or a run, with its value and its help"),
     "list": ("nnkit.commands.list", "list recipes, layers, losses, optimizers or operations"),
-    "export": ("nnkit.commands.export", "write word vectors for other tools"),
+    "export": ("nnkit.commands.export", "write word vectors, weights or curves for other tools"),
 }
 
 

@@ -100,6 +100,7 @@ def main() -> None:
     ratios = [t / b for t, b in zip(trainings, loops)]
     print(f"{steps:,} steps: bare loop {statistics.median(loops) / steps * 1e6:.0f} us a step, "
           f"trainer {statistics.median(trainings) / steps * 1e6:.0f} us")
+    print(f"ratio of the fastest of each: {min(trainings) / min(loops):.3f}   (least disturbed by what else the machine does)")
     print(f"ratio, median of {a.pairs} pairs: {statistics.median(ratios):.3f}   (from {min(ratios):.3f} to {max(ratios):.3f})")
 
 

@@ -3,7 +3,7 @@
 #   scripts/long_checks.sh [PYTHON ...]     the Pythons to try a fresh install with; python3 where none is named
 # PYTHON: an environment with nnkit[test], and with PyTorch for the parity and the speed; .venv/bin/python unless it is set.
 # NNKIT_EDUGRAD_PYTHON: an interpreter that has edugrad 0.1.0, whose programs are then run on both, and timed.
-# PARTS: some of "install long parity edugrad mutations speed"; all of them unless it is set.
+# PARTS: some of "install long fuzz kills parity edugrad mutations speed"; all of them unless it is set.
 # A part that fails does not stop the others; the last lines say what ran, how long, and what failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +15,7 @@ failed=0
 part() {  # part NAME COMMAND ...: runs it where PARTS asks for it
     local name=$1 began=$SECONDS
     shift
-    case " ${PARTS:-install long parity edugrad mutations speed} " in *" $name "*) ;; *) return ;; esac
+    case " ${PARTS:-install long fuzz kills parity edugrad mutations speed} " in *" $name "*) ;; *) return ;; esac
     echo "== $name: $*"
     ( set -e; "$@" )  # not in the condition of an if, where set -e means nothing
     if [ $? -eq 0 ]; then
@@ -46,10 +46,12 @@ fresh_install() {  # both commands of the README in a fresh clone
 
 for fresh in "${@:-python3}"; do part install fresh_install "$fresh"; done
 part long env NNKIT_STEPS=10000 "$python" -m pytest tests/test_long_runs.py tests/autograd -n 2 -rs
+part fuzz env NNKIT_EXAMPLES=4000 "$python" -m pytest tests/training/test_mangled_configs.py -n 2 -rsP
+part kills env NNKIT_KILLS=200 "$python" -m pytest tests/training/test_kills.py -n 2 -rsP
 part parity env NNKIT_EXAMPLES=100 "$python" -m pytest tests/parity -n 2 -rs
 part edugrad "$python" -m pytest tests/compat -n 2 -rs
 part mutations "$python" scripts/mutate.py
-for benchmark in import sgns step; do part speed "$python" "scripts/bench_$benchmark.py"; done
+for benchmark in import sgns step trainer text layers; do part speed "$python" "scripts/bench_$benchmark.py"; done
 
 echo "== what ran"
 if [ ${#ran[@]} -eq 0 ]; then echo "nothing: PARTS=${PARTS:-} names no part"; exit 2; fi

@@ -14,7 +14,8 @@ def marked(listed):
     return {int(number) for number in re.findall(rf'mark\.case\("{listed}", (\d+)\)', text)}
 
 
-@pytest.mark.parametrize("listed, line", [("autograd", r"^(\d+)\. "), ("wordvectors", r"^\| (\d+) \|")])
+@pytest.mark.parametrize("listed, line", [
+    ("autograd", r"^(\d+)\. "), ("trainer", r"^(\d+)\. "), ("wordvectors", r"^\| (\d+) \|")])
 def test_every_case_of_the_list_has_a_test(listed, line):
     path = CASES / f"{listed}.md"
     if not path.is_file():

@@ -47,8 +47,10 @@ def test_the_main_job_trains_on_the_text_every_python_carries(tmp_path):
 
 @pytest.mark.case("trainer", 24)
 def test_no_control_character_reaches_a_file_and_no_display_is_needed(corpus):
-    result = train(corpus, MPLBACKEND="TkAgg", DISPLAY="", TERM="dumb")
+    result = train(corpus, "training.epochs=3", MPLBACKEND="TkAgg", DISPLAY="", TERM="dumb")
     assert result.returncode == 0, result.stderr
+    assert [line.split("   ")[0] for line in result.stderr.splitlines() if line.startswith("epoch")] == [
+        "epoch 1/3", "epoch 2/3", "epoch 3/3"]
     assert not [c for c in result.stderr if ord(c) < 32 and c != "\n"]
     assert (corpus.parent / "runs/sgns-001/loss.png").exists()
 
@@ -154,8 +156,8 @@ def test_an_option_of_word2vec_is_answered_with_the_key_that_is_meant(corpus, op
 
 
 def test_an_unknown_option_takes_no_config_away(corpus):
-    result = nnkit("-verbose", CONFIGS / "sgns.yaml", cwd=corpus.parent)
-    assert result.returncode == 2 and "unrecognized arguments: -verbose" in result.stderr
+    result = nnkit("-xyz", CONFIGS / "sgns.yaml", cwd=corpus.parent)
+    assert result.returncode == 2 and "unrecognized arguments: -xyz" in result.stderr
 
 
 def test_a_list_and_a_folder_of_texts_are_one_text(corpus):

@@ -29,7 +29,7 @@ def parser(name: str, description: str, example: str) -> argparse.ArgumentParser
 
 def run(made: argparse.ArgumentParser, action: Action, argv: Sequence[str] | None) -> int:
     """Parse and act; the exit code. What the user can mend ends in one line on stderr."""
-    options = made.parse_args(argv)
+    options = parsed(made, sys.argv[1:] if argv is None else argv)
     try:
         action(options)
         sys.stdout.flush()
@@ -47,6 +47,12 @@ def run(made: argparse.ArgumentParser, action: Action, argv: Sequence[str] | Non
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def parsed(made: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """Options may stand anywhere, also before a FILE that may be left out: `RUN --proba FILE`."""
+    # with "--" nothing can be mistaken, and a leading one is too much for the other way of parsing
+    return made.parse_args(words) if "--" in words else made.parse_intermixed_args(words)
 
 
 def load_vectors(options: argparse.Namespace) -> WordVectors:

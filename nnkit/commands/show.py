@@ -13,7 +13,7 @@ from nnkit.training.comparing import flat
 from nnkit.training.making import recipe_file
 from nnkit.training.recipe import load_recipe
 from nnkit.training.run_directory import RunDirectory
-from nnkit.training.yaml_tree import Node
+from nnkit.training.yaml_nodes import Node
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from nnkit.data.batching import minibatches
     from nnkit.data.corpus import Corpus, load_corpus
     from nnkit.data.phrases import join_phrases, learn_phrases
-    from nnkit.data.tables import read_csv, split
+    from nnkit.data.tables import balanced_weights, read_csv, read_npz, split
     from nnkit.data.text import Sentences, describe, read_lines, read_sentences
     from nnkit.data.vocabulary import Vocabulary
 
@@ -20,7 +20,9 @@ _HOME = {
     "load_corpus": "corpus",
     "join_phrases": "phrases",
     "learn_phrases": "phrases",
+    "balanced_weights": "tables",
     "read_csv": "tables",
+    "read_npz": "tables",
     "split": "tables",
     "Sentences": "text",
     "describe": "text",
@@ -29,8 +31,8 @@ _HOME = {
     "Vocabulary": "vocabulary",
 }
 
-__all__ = ["Corpus", "Sentences", "Vocabulary", "describe", "join_phrases", "learn_phrases", "load_corpus", "minibatches",
-           "read_csv", "read_lines", "read_sentences", "split"]
+__all__ = ["Corpus", "Sentences", "Vocabulary", "balanced_weights", "describe", "join_phrases", "learn_phrases", "load_corpus",
+           "minibatches", "read_csv", "read_lines", "read_npz", "read_sentences", "split"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,24 +1,22 @@
 """From what a file or a person gives to the rows a classifier takes: the same way in training and long after it.
 
-What is learnt of the training part (a table's means and deviations, the words of texts) is kept in a small file that people
-can read, and lines that come later are read, checked and encoded by it alone.
+What is learnt of the training part of a table, its means and deviations, is kept in a small file that people can read, and lines
+that come later are read, checked and encoded by it alone. (Texts: text_inputs.py and bags.py.)
 """
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nnkit.data import python_docs
-from nnkit.data.tables import is_number
+from nnkit.data.tables import is_number, read_npz
 from nnkit.data.text import read_lines
-from nnkit.data.vocabulary import Vocabulary
 from nnkit.errors import DataError
 
 PathOf = Callable[[str], Path]  # of a file name: where it belongs
@@ -39,29 +37,26 @@ class Example:
 class Columns:
     """The columns of a table, each brought to mean 0 and deviation 1 by what the training part says of it.
 
-    names: what the table calls them, None where it does not. mean, deviation: (columns,) float64.
+    names: what the table calls them, None where it does not. mean, deviation: (columns,) float64. label: the column of the class
+    in a table of examples.
     """
 
     file = "columns.csv"
 
-    def __init__(self, names: list[str] | None, mean: np.ndarray, deviation: np.ndarray):
-        self.names, self.mean, self.deviation = names, mean, deviation
+    def __init__(self, names: list[str] | None, mean: np.ndarray, deviation: np.ndarray, label: int | str = -1):
+        self.names, self.mean, self.deviation, self.label = names, mean, deviation, label
         self.n_features = len(mean)
 
     @classmethod
-    def of(cls, rows: np.ndarray, names: list[str] | None = None) -> Columns:
+    def of(cls, rows: np.ndarray, names: list[str] | None = None, label: int | str = -1) -> Columns:
         """Learn them from the rows of the training part, (n, columns)."""
         exact = rows.astype(np.float64)  # in float32 a large column overflows, and a constant one has a deviation
-        return cls(names, exact.mean(0), exact.std(0))
+        return cls(names, exact.mean(0), exact.std(0), label)
 
     def encode(self, rows: Any) -> np.ndarray:
         """(n, columns) float32 of n rows of numbers."""
         exact = np.asarray(rows, np.float32).astype(np.float64)
         return ((exact - self.mean) / np.where(self.deviation == 0, 1, self.deviation)).astype(np.float32)
-
-    def features(self, encoded: np.ndarray, chosen: Any) -> np.ndarray:
-        """(len(chosen), columns): those of the encoded rows."""
-        return encoded[chosen]
 
     def read(self, inputs: Iterable[Any], source: str, label: int | str | None = None) -> Iterator[Example]:
         """The Examples in rows of numbers: lines of CSV, or sequences. `label`: the column of the class, None: there is none.
@@ -89,8 +84,19 @@ class Columns:
             else:
                 yield Example(place, given, kind, [finite(cell, place) for cell in cells])
 
+    def read_labelled(self, file: str) -> Iterator[Example]:
+        """The Examples in a table like that of the training, with the class: a .csv, or a .npz as `read_npz` reads it."""
+        if not is_npz(file):
+            yield from self.read(read_lines(file), file, self.label)
+            return
+        rows, labels = read_npz(file)
+        if rows.shape[1] != self.n_features:
+            raise DataError(f"{file}: x has {rows.shape[1]} numbers in a row, in the training they were {self.n_features}")
+        for number, (row, label) in enumerate(zip(rows.tolist(), labels)):
+            yield Example(f"{file}: row {number} of x", row, label, row)
+
     def count_words(self, example: Example) -> tuple[int, int]:
-        """As for Bags; a table has no words."""
+        """As for texts; a table has no words."""
         return 0, 0
 
     def _check_names(self, names: list[str], place: str) -> None:
@@ -106,7 +112,7 @@ class Columns:
             table.writerows(zip(self.names or unnamed(self.n_features), self.mean.tolist(), self.deviation.tolist()))
 
     @classmethod
-    def load(cls, path: PathOf) -> Columns:
+    def load(cls, path: PathOf, label: int | str = -1) -> Columns:
         """Read what `save` wrote, to the bit. DataError where it is damaged."""
         file = path(cls.file)
         try:
@@ -115,61 +121,7 @@ class Columns:
             mean, deviation = np.array([numbers for _, *numbers in rows], np.float64).T
         except (ValueError, csv.Error) as error:
             raise DataError(f"{file}: is damaged ({error}); a run writes it at its end") from None
-        return cls(None if names == unnamed(len(names)) else names, mean, deviation)
-
-
-class Bags:
-    """Texts as bags of words: a column for every word of the vocabulary, 1/sqrt(n) in those of a text's n different words.
-
-    Words that the vocabulary does not have are left out; a text of none that it has is a row of zeros.
-    """
-
-    file = "vocab.txt"
-
-    def __init__(self, vocabulary: Vocabulary):
-        self.vocabulary = vocabulary
-        self.n_features = len(vocabulary)
-
-    def encode(self, texts: Iterable[Sequence[str]]) -> list[np.ndarray]:
-        """The columns of each text's known words, (n,) integers, rising."""
-        index = self.vocabulary.index
-        return [np.unique([index[word] for word in text if word in index]).astype(np.intp) for text in texts]
-
-    def features(self, encoded: list[np.ndarray], chosen: Any) -> np.ndarray:
-        """(len(chosen), words) float32: the rows of those texts."""
-        rows = np.zeros((len(chosen), self.n_features), np.float32)
-        for row, i in zip(rows, chosen):
-            row[encoded[i]] = 1 / np.sqrt(max(1, len(encoded[i])))
-        return rows
-
-    def read(self, inputs: Iterable[Any], source: str, label: int | str | None = None) -> Iterator[Example]:
-        """The Examples in texts; with a `label`, in lines of the class, a tab and the text. DataError for one without a tab."""
-        for place, given in filled(inputs, source, may_be_empty=label is not None):
-            if not isinstance(given, str):
-                raise TypeError(f"{place}: expected a text, got {given!r:.60}")
-            if label is None:
-                yield Example(place, given, None, words_of(given))
-                continue
-            kind, tab, text = given.partition("\t")
-            if not tab:
-                raise DataError(f"{place}: no tab in it; expected the class, a tab and the text")
-            yield Example(place, given, kind.strip(), words_of(text))
-
-    def count_words(self, example: Example) -> tuple[int, int]:
-        """Of its words, those that the vocabulary does not have, and all."""
-        return sum(word not in self.vocabulary for word in example.content), len(example.content)
-
-    def save(self, path: PathOf) -> None:
-        self.vocabulary.save(path(self.file))
-
-    @classmethod
-    def load(cls, path: PathOf) -> Bags:
-        return cls(Vocabulary.load(path(cls.file)))
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text as builtin:python-docs has them: lower case, without numbers, markup, doctests and licences."""
-    return " ".join(python_docs.sentences_of(text)).split()
+        return cls(None if names == unnamed(len(names)) else names, mean, deviation, label)
 
 
 def column_names(file: str | os.PathLike[str], label: int | str) -> list[str] | None:
@@ -178,6 +130,10 @@ def column_names(file: str | os.PathLike[str], label: int | str) -> list[str] | 
     names = [name.strip() for name in first]
     names.pop(names.index(label) if isinstance(label, str) else label)
     return None if not isinstance(label, str) and any(map(is_number, names)) else names
+
+
+def is_npz(file: str | os.PathLike[str]) -> bool:
+    return os.fspath(file).lower().endswith(".npz")
 
 
 def unnamed(n: int) -> list[str]:

@@ -38,15 +38,16 @@ def check_errors(errors: str) -> None:
 
 
 @contextmanager
-def decoding(path: str | os.PathLike[str], another_way: str = "") -> Iterator[None]:
-    """`reading`, and the place of the first byte that is not UTF-8."""
+def decoding(path: str | os.PathLike[str], another_way: str = "", encoding: str = "utf-8") -> Iterator[None]:
+    """`reading`, and the place of the first byte that is not of the encoding."""
     with reading(path):
         try:
             yield
         except UnicodeDecodeError:
-            line, offset, byte = _first_bad_byte(path)
+            line, offset, byte = _first_bad_byte(path, encoding)
+            name = "UTF-8" if encoding == "utf-8" else encoding
             raise DataError(
-                f"{os.fspath(path)}:{line}: byte {offset} (0x{byte:02x}) is not UTF-8; convert the file{another_way}"
+                f"{os.fspath(path)}:{line}: byte {offset} (0x{byte:02x}) is not {name}; convert the file{another_way}"
             ) from None
 
 
@@ -108,25 +109,27 @@ class _Watched:
         return self.file.seek(offset, whence)
 
 
-def _first_bad_byte(path: str | os.PathLike[str]) -> tuple[int, int, int]:
-    """Line (from 1), offset in the uncompressed text (from 0) and value of the first byte that is not UTF-8."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
+def _first_bad_byte(path: str | os.PathLike[str], encoding: str = "utf-8") -> tuple[int, int, int]:
+    """Line (from 1), offset in the uncompressed text (from 0) and value of the first byte that is not of the encoding."""
+    decoder = codecs.getincrementaldecoder(encoding)()
     line, offset, after_return = 1, 0, False
     with open_binary(path) as binary:
         while True:
             block = binary.read(BLOCK)
-            pending = len(decoder.getstate()[0])  # of a character that the end of a block has cut
+            before = decoder.getstate()
+            pending = len(before[0])  # of a character that the end of a block has cut
             try:
-                decoder.decode(block, final=not block)
+                text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                good = block[: max(error.start - pending, 0)]
+                decoder.setstate(before)
+                good = decoder.decode(block[: max(error.start - pending, 0)])
                 bad = offset - pending + error.start
                 return line + _line_ends(good, after_return), bad, error.object[error.start]
-            line += _line_ends(block, after_return)
-            after_return = block.endswith(b"\r")
+            line += _line_ends(text, after_return)
+            after_return = text.endswith("\r") or (not text and after_return)
             offset += len(block)
 
 
-def _line_ends(block: bytes, after_return: bool) -> int:
-    ends = block.count(b"\n") + block.count(b"\r") - block.count(b"\r\n")
-    return ends - 1 if after_return and block.startswith(b"\n") else ends
+def _line_ends(text: str, after_return: bool) -> int:
+    ends = text.count("\n") + text.count("\r") - text.count("\r\n")
+    return ends - 1 if after_return and text.startswith("\n") else ends

@@ -1,11 +1,13 @@
 """Tables of numbers with a class in one column: what a first classifier is trained on."""
 
 import os
+import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from nnkit.data.files import reading
 from nnkit.data.text import read_lines
 from nnkit.errors import DataError
 
@@ -23,7 +25,7 @@ def read_csv(
     if header not in (True, False, "auto"):
         raise ValueError(f"header must be True, False or 'auto', not {header!r}")
     name = os.fspath(path)
-    rows = _rows(path)
+    rows = csv_rows(path)
     number, first = next(rows, (0, []))
     if not first:
         raise DataError(f"{name}: no rows in it")
@@ -42,7 +44,8 @@ def read_csv(
             features.append([float(cell) for cell in cells])
         except ValueError:
             wrong = next(cell for cell in cells if not is_number(cell))
-            raise DataError(f"{name}:{number}: {wrong!r} is not a number; only the label may be text") from None
+            raise DataError(f"{name}:{number}: {wrong!r} is not a number; only the label may be text (for a table of texts "
+                            "set data.features={type: bag})") from None
         labels.append(kind)
         lines.append(number)
 
@@ -62,6 +65,42 @@ def read_csv(
         wrong_value = features[row][int(np.argmin(np.isfinite(table[row])))]
         raise DataError(f"{name}:{lines[row]}: {wrong_value} is not a finite float32; fill or leave out such rows")
     return table, labels
+
+
+def read_npz(path: str | os.PathLike[str], with_labels: bool = True) -> tuple[np.ndarray, list[str]]:
+    """Read a .npz with the arrays x and y, as numpy.savez(path, x=x, y=y) writes it: features (n, d) float32, and the n labels.
+
+    Without labels: x alone, and none.
+
+    x: (n, ...) numbers, all but its first dimension made one; y: (n,) integers, booleans or texts. DataError with the row, from
+    0, for what is no finite float32; for arrays that are missing or of other shapes and types, and a file that is no .npz.
+    """
+    name = os.fspath(path)
+    try:
+        with reading(name), np.load(name, allow_pickle=False) as file:
+            missing = [key for key in ("x", "y")[:1 + with_labels] if key not in file.files]
+            if missing:
+                raise DataError(f"{name}: no array {' and no array '.join(missing)} in it but {', '.join(file.files) or 'none'}; "
+                                "expected x, the features (n, d), and y, the classes (n,)")
+            x = file["x"]
+            y = file["y"] if with_labels else np.zeros(x.shape[:1], int)
+    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        raise DataError(f"{name}: cannot be read as a .npz of plain arrays ({error})") from None
+    if x.ndim < 2 or y.shape != x.shape[:1] or not x.size:
+        raise DataError(f"{name}: x of shape {x.shape} and y of shape {y.shape}; expected (n, d) and (n,), n and d at least 1")
+    if x.dtype.kind not in "fiub":
+        raise DataError(f"{name}: x is of type {x.dtype}; expected numbers")
+    if y.dtype.kind not in "iubU":
+        raise DataError(f"{name}: y is of type {y.dtype}; expected classes, integers or texts (y.astype(int) makes them of whole "
+                        "numbers)")
+    with np.errstate(over="ignore"):  # as in read_csv
+        table = x.reshape(len(x), -1).astype(np.float32)
+    finite = np.isfinite(table)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0].tolist()
+        wrong = x.reshape(len(x), -1)[row, column]
+        raise DataError(f"{name}: row {row} of x (from 0): {wrong} is not a finite float32; fill or leave out such rows")
+    return table, [str(label) for label in y.tolist()] if with_labels else []
 
 
 def split(
@@ -100,16 +139,34 @@ def split(
     return np.flatnonzero(~in_dev), np.flatnonzero(in_dev)
 
 
-def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, list[str]]]:
+def balanced_weights(classes: Any, n_classes: int) -> np.ndarray:
+    """(n_classes,) float64: n / (n_classes · examples of the class), as scikit-learn has it, so that all classes count the same.
+
+    classes: (n,) integers. A class without an example is counted as if it had one.
+    """
+    counts = np.bincount(np.asarray(classes), minlength=n_classes)
+    return len(np.asarray(classes)) / (n_classes * np.maximum(counts, 1))
+
+
+def csv_rows(
+    path: str | os.PathLike[str], delimiter: str = ",", encoding: str = "utf-8", another_way: str = ""
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV file that are not blank, each with the line it begins in. DataError as in `read_lines`, and for quotes
+    that are not closed or end inside of a cell."""
     import csv
 
-    reader = csv.reader((line + "\n" for line in read_lines(path)), strict=True)
+    longest = csv.field_size_limit(1 << 30)  # a cell may be a whole book; the limit is one for all of Python
+    line, reader = 1, csv.reader((line + "\n" for line in read_lines(path, "strict", encoding, another_way)), delimiter=delimiter,
+                                 strict=True)
     try:
         for cells in reader:
             if cells:
-                yield reader.line_num, cells
+                yield line, cells
+            line = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{os.fspath(path)}:{reader.line_num}: {error}") from None
+        raise DataError(f"{os.fspath(path)}:{line}: {error}") from None
+    finally:
+        csv.field_size_limit(longest)
 
 
 def _label_column(name: str, number: int, first: list[str], label: int | str) -> int:

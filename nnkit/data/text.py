@@ -18,16 +18,20 @@ SUFFIXES = (".txt", ".gz", ".bz2")  # the files that are read where a folder is 
 LONGEST_WORD = 1 << 20  # characters; not below BLOCK, or a longer word could hide inside of a block
 
 
-def read_lines(path: str | os.PathLike[str], errors: str = "strict") -> Iterator[str]:
+def read_lines(
+    path: str | os.PathLike[str], errors: str = "strict", encoding: str = "utf-8", another_way: str = ""
+) -> Iterator[str]:
     r"""Yield the lines of a .txt, .gz or .bz2 file without their ends, one in memory at a time.
 
-    UTF-8, a byte order mark removed. Only \n, \r\n and \r end a line. `errors` is what to do with bytes that are not
-    UTF-8: "strict", "replace" (by U+FFFD) or "ignore". DataError for a file that is missing, a folder, not UTF-8 (with
-    line and byte) or damaged. An empty file has no lines.
+    UTF-8, a byte order mark removed, or another `encoding` of Python. Only \n, \r\n and \r end a line. `errors` is what to
+    do with bytes that are not of the encoding: "strict", "replace" (by U+FFFD) or "ignore". DataError for a file that is
+    missing, a folder, damaged or not of the encoding (with line and byte, and `another_way` after "convert the file").
+    An empty file has no lines.
     """
     check_errors(errors)
-    with decoding(path), open_binary(path) as binary:
-        with io.TextIOWrapper(binary, encoding="utf-8-sig", errors=errors, newline=None) as stream:
+    codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    with decoding(path, another_way, encoding), open_binary(path) as binary:
+        with io.TextIOWrapper(binary, encoding=codec, errors=errors, newline=None) as stream:
             for line in stream:
                 yield line.removesuffix("\n")
 

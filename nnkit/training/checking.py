@@ -25,9 +25,11 @@ from nnkit.training import config as configs
 from nnkit.training.comparing import flat
 from nnkit.training.console import Console
 from nnkit.training.derivatives import check_derivatives
+from nnkit.training.fitting import check_config, locating
+from nnkit.training.interval import Interval
 from nnkit.training.layer_shapes import Call, shape_lines, traced
 from nnkit.training.loop import Trainer
-from nnkit.training.making import check_judge, check_workers, make_optimizer, make_schedule, recipe_file
+from nnkit.training.making import make_optimizer, make_schedules, recipe_file, schedule_sections
 from nnkit.training.metrics import MetricsLog
 from nnkit.training.recipe import Recipe, load_recipe
 from nnkit.training.run_directory import RunDirectory
@@ -57,13 +59,13 @@ def check(config: str | os.PathLike[str], overrides: Sequence[str] = (), *, grad
     tree = configs.read_tree(path, overrides)
     recipe_class = load_recipe(recipe_file(tree))
     settings = configs.validate(tree, recipe_class.Config)
-    check_workers(tree, settings, recipe_class)
-    check_judge(tree, settings, recipe_class)
+    check_config(tree, settings, recipe_class)
     given, every = flat(tree.plain()), flat(settings.model_dump(mode="json"))
     line("config", f"{path}: {len(given)} keys are set ({len(overrides)} on the command line), "
                    f"{len(every.keys() - given.keys())} have their default; nnkit show {path} lists them")
     with threadpool_limits(settings.training.blas_threads, user_api="blas"):
-        recipe = loaded(recipe_class, settings)
+        with locating(tree):
+            recipe = loaded(recipe_class, settings)
         model = recipe.build(np.random.default_rng([settings.seed, 0]))
         if not isinstance(model, Module) or not any(p.size for p in model.parameters()):
             raise UserError(f"{recipe_class.__name__}.build gave {type(model).__name__}; "
@@ -71,7 +73,8 @@ def check(config: str | os.PathLike[str], overrides: Sequence[str] = (), *, grad
         told = [*data_lines(recipe), *recipe.check(model)]
         line("data", *(text for text in told if not text.startswith("note: ")))
         notes += [text.removeprefix("note: ") for text in told if text.startswith("note: ")]
-        rehearsal = Rehearsal(recipe, model, settings, seconds)
+        with locating(tree):
+            rehearsal = Rehearsal(recipe, model, settings, seconds)
         calls: list[Call] = []
         try:
             first = rehearsal.first_loss(calls)
@@ -140,9 +143,13 @@ def odd_settings(settings: RunConfig, rehearsal: Rehearsal, measured: dict[str, 
         if every.count > (steps if every.unit == "step" else settings.training.epochs):
             notes.append(f"{name}.every is {every}, and there are about {steps:,} steps in {settings.training.epochs} epochs: it "
                          "is not due before the end")
-    if set(measured) != set(recipe.measures):
+    for keys, section in schedule_sections(settings).items():
+        if isinstance(section.warmup, Interval) and section.warmup.unit == "step" and section.warmup.count >= steps:
+            notes.append(f"{'.'.join(keys)}.warmup is {section.warmup}, and there are about {steps:,} steps: the value rises "
+                         "to the end")
+    if set(measured) != set(measures := recipe.measures_of(settings)):
         notes.append(f"{type(recipe).__name__}.evaluate gives {', '.join(measured) or 'nothing'}, its `measures` are "
-                     f"{', '.join(recipe.measures) or 'empty'}: only what stands in both can be an eval.monitor")
+                     f"{', '.join(measures) or 'empty'}: only what stands in both can be an eval.monitor")
     if settings.training.workers > 1:
         notes.append(f"the time is that of one process; training.workers: {settings.training.workers} share it")
     wide = [name for name, p in rehearsal.model.named_parameters() if p.dtype == np.float64]
@@ -155,7 +162,7 @@ class Rehearsal(Trainer):
     """The trainer's own loop for some steps, which are timed; without a line, an evaluation or a checkpoint on the way."""
 
     def __init__(self, recipe: Recipe, model: Module, config: RunConfig, seconds: float):
-        super().__init__(recipe, model, make_optimizer(config, model), make_schedule(config), config, RunDirectory("runs"),
+        super().__init__(recipe, model, make_optimizer(config, model), make_schedules(config), config, RunDirectory("runs"),
                          Console(quiet=True))
         self.rows: list[dict[str, Any]] = []
         self.metrics = cast(MetricsLog, self.rows)  # an evaluation appends its row
@@ -227,7 +234,7 @@ class Rehearsal(Trainer):
         before = time.perf_counter()
         self.evaluate()
         seconds = time.perf_counter() - before
-        ours = {"event", "epoch", "step", "seconds", "lr", "train_loss", "best"}
+        ours = {"event", "epoch", "step", "seconds", "train_loss", "best", *self.schedules.by_name}
         found = {name: value for name, value in self.rows[-1].items() if name not in ours}
         return found, seconds if found else 0.0
 

@@ -22,7 +22,8 @@ from nnkit.errors import UserError
 from nnkit.nn.saving import write_npz
 from nnkit.training.files import replacing
 
-FORMAT = 1
+FORMAT = 2  # 1 had no schedules but the learning rate's
+COPIES = 3  # of a checkpoint, while one is written
 KINDS = "biufcSUmM"  # dtype.kind of what may be saved: all but objects and what hides them
 
 
@@ -59,6 +60,22 @@ def save_checkpoint(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarra
         aside.unlink(missing_ok=True)
 
 
+def check_room(folder: str | os.PathLike[str], n_bytes: int) -> None:
+    """UserError where the disk of `folder` has no room for checkpoints of so many bytes: before a training, not hours into it.
+
+    There are three of them while one is written: itself, the last, and the one before. Those that are there count as theirs.
+    """
+    try:
+        free = shutil.disk_usage(folder).free
+        there = sum(entry.stat().st_size for entry in os.scandir(folder) if entry.name.endswith(".npz"))
+    except OSError:
+        return  # a file system that does not say
+    needed = COPIES * n_bytes - there
+    if free < needed:
+        raise UserError(f"{folder}: the checkpoints need {_size(needed)} of disk, {_size(free)} are free; make room, or give a "
+                        "folder on another disk with --out")
+
+
 def load_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """What `save_checkpoint` was given: (arrays, meta), equal to the bit.
 
@@ -75,8 +92,11 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray]
                 raise UserError("is damaged: 'meta' is not a text")
             content = json.loads(str(text[()]))
             if content["format"] > FORMAT:
-                raise UserError(f"was written by a newer nnkit (format {content['format']}, this one reads up to "
+                raise UserError(f"was written by a newer nnkit (format {content['format']}, this one reads "
                                 f"{FORMAT}); update nnkit")
+            if content["format"] < FORMAT:
+                raise UserError(f"was written by an older nnkit (format {content['format']}, this one reads {FORMAT}); train "
+                                "anew, or use it with the nnkit that wrote it")
             if content["arrays"] != list(members):
                 raise UserError("is damaged: its list of arrays and its arrays differ")
             return {name: _read(archive, info) for name, info in members.items()}, content["meta"]
@@ -112,6 +132,10 @@ def load_latest(folder: str | os.PathLike[str],
 
 def _is_savable(dtype: np.dtype) -> bool:
     return dtype.kind in KINDS and dtype.itemsize > 0  # NumPy makes room for items that claim to be of no size
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:,.1f} MB" if n_bytes < 1e9 else f"{n_bytes / 1e9:,.1f} GB"
 
 
 def _previous(path: Path) -> Path:

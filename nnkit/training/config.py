@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from nnkit.errors import ConfigError
-from nnkit.training.places import Place, PlacedError, Problem
+from nnkit.training.config_text import shown, to_scalar, to_yaml
+from nnkit.training.places import AtKey, Place, PlacedError, Problem, dotted
 from nnkit.training.schema import LOCATE_PATHS, PublicPath, public_paths, resolve_path, sections_in, tag_of
 from nnkit.training.synonyms import explain, plain
-from nnkit.training.yaml_tree import CORE_RESOLVERS, Node, read_tree, reads_as
+from nnkit.training.yaml_nodes import Node, reads_as
+from nnkit.training.yaml_tree import read_tree
 
 __all__ = ["PublicPath", "format_errors", "public_paths", "read_tree", "recipe_of", "to_scalar", "to_yaml", "validate"]
 
@@ -47,10 +46,14 @@ def recipe_of(tree: Node) -> tuple[str, Place]:
     """The value of `recipe:` and its place, whose `folder` a path in it is relative to. ConfigError without one."""
     what = "the name of a recipe, or the path of a .py file"
     node = tree.value.get("recipe")
+    if node is None and (near := difflib.get_close_matches("recipe", tree.value, 1, 0.6)):
+        place = tree.value[near[0]].key_place
+        assert place is not None
+        raise PlacedError([Problem(place, f"unknown key {near[0]!r}; did you mean 'recipe'?")])
     if node is None:
         raise PlacedError([Problem(tree.place, f"missing key 'recipe'; it is {what}")])
     if not isinstance(node.value, str) or not node.value:
-        raise PlacedError([Problem(node.place, f"recipe: expected {what}, got {_shown(node.value)}")])
+        raise PlacedError([Problem(node.place, f"recipe: expected {what}, got {shown(node.value)}")])
     return node.value, node.place
 
 
@@ -79,48 +82,6 @@ def format_errors(error: ConfigError, carets: bool = False) -> str:
     return "\n".join(line for p in error.problems for line in (str(p), p.place.caret()) if line)
 
 
-def to_yaml(config: BaseModel) -> str:
-    """The config with every default written out. Read again it gives an equal one."""
-    return _dump(config.model_dump(mode="json"), flow=False)
-
-
-def to_scalar(value: Any) -> str:
-    """A Python value as the right side of an override `key=value`, on one line. ConfigError where there is no such."""
-    if hasattr(value, "tolist"):  # NumPy's numbers and arrays
-        value = value.tolist()
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    try:
-        return _dump(value, flow=True).removesuffix("\n").removesuffix("\n...")
-    except yaml.representer.RepresenterError as error:
-        raise ConfigError(f"a config cannot hold {value!r}; give numbers, text, lists and dicts") from error
-
-
-def _dump(value: Any, flow: bool) -> str:
-    return yaml.dump(value, Dumper=_Dumper, default_flow_style=flow, sort_keys=False, allow_unicode=True, width=1e9)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes what our reader would take for something else, and also what a reader of YAML 1.1 would."""
-
-    yaml_implicit_resolvers = {**yaml.SafeDumper.yaml_implicit_resolvers, **CORE_RESOLVERS}
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def represent_float(self, value: float) -> yaml.ScalarNode:
-        return self.represent_scalar("tag:yaml.org,2002:float", _shown(value))
-
-
-    def represent_str(self, value: str) -> yaml.ScalarNode:
-        # left to itself, PyYAML writes some line breaks in a form that reads as a space
-        return self.represent_scalar("tag:yaml.org,2002:str", value, style=None if value.isprintable() else '"')
-
-
-_Dumper.add_representer(float, _Dumper.represent_float)
-_Dumper.add_representer(str, _Dumper.represent_str)
-
-
 # From pydantic's errors to lines of ours
 
 def _complete_sections(data: Any, model_class: type[BaseModel]) -> None:
@@ -133,7 +94,8 @@ def _complete_sections(data: Any, model_class: type[BaseModel]) -> None:
         if not isinstance(section, dict) or not section or not isinstance(default, BaseModel) or not tag_of(type(default)):
             continue
         fields = type(default).model_fields
-        if section.get("type", tag_of(type(default))) == tag_of(type(default)) and section.keys() <= fields.keys():
+        of_others = {key for kind in sections_in(field.annotation) for key in kind.model_fields} - fields.keys()
+        if section.get("type", tag_of(type(default))) == tag_of(type(default)) and not section.keys() & of_others:
             own = default.model_dump(mode="json")
             section |= {key: own[key] for key in fields if key not in section and getattr(default, key) != fields[key].default}
             section.setdefault("type", tag_of(type(default)))
@@ -157,7 +119,7 @@ class _Found:
 
     @property
     def path(self) -> str:
-        return _dotted(self.keys)
+        return dotted(self.keys)
 
 
 def _find(tree: Node, model_class: type[BaseModel], loc: tuple[str | int, ...]) -> _Found:
@@ -166,19 +128,27 @@ def _find(tree: Node, model_class: type[BaseModel], loc: tuple[str | int, ...]) 
     keys: list[str | int] = []
     classes: list[type[BaseModel]] = [model_class]
     parents = classes
+    has_keys = True  # whether what is here may have keys: a member of a union can be called as a key of a misplaced section
     for part in loc:
         tagged = [c for c in classes if tag_of(c) == part]
         if len(classes) > 1 and tagged:
             classes = tagged
-        elif isinstance(node.value, dict) and part in node.value:
+        elif isinstance(node.value, dict) and part in node.value and has_keys:
             fields = [c.model_fields[str(part)] for c in classes if part in c.model_fields]
             parents = classes
             if fields:
                 classes = [section for field in fields for section in sections_in(field.annotation)]
+                has_keys = bool(classes) or any(_is_dict(field.annotation) for field in fields)
             node, keys = node.value[part], [*keys, part]
         elif isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):
             node, keys = node.value[part], [*keys, part]
     return _Found(node, tuple(keys), classes, parents)
+
+
+def _is_dict(annotation: Any) -> bool:
+    """Whether a value of this annotation may be a mapping with keys of its own choice, or hold one."""
+    annotation = getattr(annotation, "__value__", annotation)  # of a `type X = ...` statement
+    return annotation in (dict, Any) or get_origin(annotation) is dict or any(map(_is_dict, get_args(annotation)))
 
 
 def _put(data: Any, keys: tuple[str | int, ...], value: Any) -> None:
@@ -200,6 +170,9 @@ def _problems(tree: Node, model_class: type[BaseModel], errors: list[Any]) -> It
             field = next((c.model_fields[name] for c in found.classes if name in c.model_fields), None)
             about = f"; it is the {field.description}" if field is not None and field.description else ""
             yield Problem(found.node.place, f"missing key {name!r}{_in(found.keys)}{about}")
+        elif kind == "union_tag_not_found" and (near := _misspelt(found, "type")):
+            assert near.node.key_place is not None
+            yield Problem(near.node.key_place, _unknown_key(near, model_class))
         elif kind == "union_tag_not_found":
             known = ", ".join(map(tag_of, found.classes))
             yield Problem(found.node.place, f"missing key 'type'{_in(found.keys)}; known types: {known}")
@@ -208,15 +181,30 @@ def _problems(tree: Node, model_class: type[BaseModel], errors: list[Any]) -> It
             yield Problem(given.place, _unknown_type(found.path, given.value, [tag_of(c) for c in found.classes]))
         elif kind == "literal_error" and found.keys[-1:] == ("type",):
             known_types = [tag_of(c) for c in found.parent_classes]
-            yield Problem(found.node.place, _unknown_type(_dotted(found.keys[:-1]), found.node.value, known_types))
+            yield Problem(found.node.place, _unknown_type(dotted(found.keys[:-1]), found.node.value, known_types))
         elif kind in EXPECTED:
             expected.setdefault(found.keys, []).append((error, found))
         else:
             ours = error.get("ctx", {}).get("error")  # the ValueError of a validator in a recipe or in schema.py
             what = str(ours) if ours is not None else error["msg"].replace("Input should be", "expected")
-            yield Problem(found.node.place, f"{found.path}: {what}" if found.keys else what)
+            place = _place_in(found.node, ours) if isinstance(ours, AtKey) else found.node.place
+            yield Problem(place, f"{found.path}: {what}" if found.keys else what)
     for together in expected.values():  # one line where each member of a union has an error of its own
         yield _unexpected(together)
+
+
+def _place_in(node: Node, mistake: AtKey) -> Place:
+    inner = node.value.get(mistake.key) if isinstance(node.value, dict) else None
+    if inner is None:
+        return node.place
+    return inner.place if mistake.of_value or inner.key_place is None else inner.key_place
+
+
+def _misspelt(found: _Found, name: str) -> _Found | None:
+    """The key of a section that was meant to be `name`, if there is one."""
+    known = {key for c in found.classes for key in c.model_fields}
+    near = difflib.get_close_matches(name, [key for key in found.node.value if key not in known], 1, 0.6)
+    return _Found(found.node.value[near[0]], (*found.keys, near[0]), [], found.classes) if near else None
 
 
 def _unexpected(together: list[tuple[Any, _Found]]) -> Problem:
@@ -226,7 +214,7 @@ def _unexpected(together: list[tuple[Any, _Found]]) -> Problem:
         context = {key: f"{bound:g}" if isinstance(bound, float) else bound for key, bound in bounds}
         phrases.append(EXPECTED[error["type"]].format(**context))
     value = found.node.value
-    text = f"{found.path}: expected {' or '.join(dict.fromkeys(phrases))}, got {_shown(value)}"
+    text = f"{found.path}: expected {' or '.join(dict.fromkeys(phrases))}, got {shown(value)}"
     kinds = {error["type"] for error, _ in together}
     way_out = ""
     if "bool_type" in kinds and str(value).lower() in {"yes", "y", "on", "1", "true", "no", "n", "off", "0", "false"}:
@@ -245,27 +233,28 @@ def _unexpected(together: list[tuple[Any, _Found]]) -> Problem:
 
 def _unknown_type(path: str, given: Any, known: list[str]) -> str:
     near = "".join(f"; did you mean {name!r}?" for name in _near(given, known)) if isinstance(given, str) else ""
-    return f"{path}: unknown type {_shown(given)}{near or ';'} known types: {', '.join(sorted(known))}"
+    return f"{path}: unknown type {shown(given)}{near or ';'} known types: {', '.join(sorted(known))}"
 
 
 def _unknown_key(found: _Found, model_class: type[BaseModel]) -> str:
     section, key = found.keys[:-1], str(found.keys[-1])
     is_section = isinstance(found.node.value, Mapping)
-    text = f"unknown {'section' if is_section else 'key'} {key!r}{_in(section)}"
+    text = f"unknown {'section' if is_section else 'key'} {shown(key)}{_in(section)}"
     here = [name for c in found.parent_classes for name in c.model_fields]
     all_paths = public_paths(model_class)
-    inside = re.sub(r"\[[0-9]+\]", "[]", _dotted(section))
+    inside = re.sub(r"\[[0-9]+\]", "[]", dotted(section))
     kinds = [p.type for p in all_paths if p.path == (f"{inside}.{key}" if inside else key) and p.type]
     if kinds and len(found.parent_classes) == 1:
-        return (f"{text} of type {tag_of(found.parent_classes[0])}; it belongs to type {' or '.join(kinds)}: "
-                f"leave it out, or on the command line give all of {inside}={{type: ...}}")
+        own = tag_of(found.parent_classes[0])  # a group of parameters has none
+        text = f"{text}{own and f' of type {own}'}; it belongs to type {' or '.join(kinds)}: leave it out"
+        return text + (f", or on the command line give all of {inside}={{type: ...}}" if own else "")
     names = list(dict.fromkeys(name for p in all_paths for name in (*_prefixes(p.path), p.path)))
     near = _exactly(key, here, names)
     if not near and (answer := explain(key, names)):
         return f"{text}; {answer}"
-    near = near or _nearly(key, here, names)
+    near = near or _nearly(key, here if section else [*here, "include"], names)  # which is there, but for read_tree alone
     if is_section and found.node.place.line == 0 and (chain := _chain(found.node)):  # modle.hidden=64: the whole of it
-        near = difflib.get_close_matches(_dotted((*found.keys, *chain)), [p.path for p in all_paths], 1) or near
+        near = difflib.get_close_matches(dotted((*found.keys, *chain)), [p.path for p in all_paths], 1) or near
     if near:
         quoted = [repr(name) for name in near]
         return f"{text}; did you mean {' or '.join([', '.join(quoted[:-1]), quoted[-1]] if quoted[1:] else quoted)}?"
@@ -306,23 +295,5 @@ def _chain(node: Node) -> list[str]:
     return keys
 
 
-def _dotted(keys: tuple[str | int, ...]) -> str:
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
-
-
 def _in(section: tuple[str | int, ...]) -> str:
-    return f" in {_dotted(section)}" if section else ""
-
-
-def _shown(value: Any) -> str:
-    """A value as a config would write it, cut where it is long."""
-    if isinstance(value, Mapping):
-        return "a section"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return f" in {dotted(section)}" if section else ""

@@ -6,9 +6,11 @@ Each function returns lines; one that begins with "note: " says what is odd.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
+UNLIKE = 1000  # times another column's deviation: the scales of a table's columns are then wildly different
 FEW = 0.2  # of the held-out words: where more are unknown, the vocabulary is not that of the texts
 
 
@@ -45,8 +47,32 @@ def unknown_facts(unknown: int, total: int) -> list[str]:
                     if share > FEW else [])
 
 
-def overlap_facts(train: Iterable[Hashable], dev: Iterable[Hashable]) -> list[str]:
+def overlap_facts(train: Iterable[Hashable], dev: Iterable[Hashable], what: str = "held-out") -> list[str]:
     """Examples (their text or bytes) that stand on both sides: what is measured on them says nothing of new ones."""
     seen, held_out = set(train), list(dev)
     both = sum(example in seen for example in held_out)
-    return [f"note: {both:,} of {len(held_out):,} held-out examples stand in the training data, too"] if both else []
+    return [f"note: {both:,} of {len(held_out):,} {what} examples stand in the training data, too"] if both else []
+
+
+def repeat_facts(train: Sequence[Hashable]) -> list[str]:
+    """Examples to train on (their text or bytes) that stand there once more."""
+    repeated = len(train) - len(set(train))
+    return [f"note: {repeated:,} of {len(train):,} examples to train on repeat another"] if repeated else []
+
+
+def scale_facts(deviation: np.ndarray, names: Sequence[str] | None = None) -> list[str]:
+    """deviation: (columns,) of a table that is brought to deviation 1; names of the columns, None: they are numbered from 1."""
+    def called(column: Any) -> str:
+        return f"column {int(column) + 1}" if names is None else f"column {names[column]}"
+
+    lines, varying = [], np.flatnonzero(deviation > 0)
+    if len(varying) < len(deviation):
+        same = np.flatnonzero(deviation == 0)
+        lines.append(f"note: {len(same):,} of {len(deviation):,} columns have one value in all of the training part, and say "
+                     f"nothing: {', '.join(map(called, same[:5]))}{' ...' if same[5:].size else ''}")
+    if len(varying):
+        least, most = varying[deviation[varying].argmin()], varying[deviation[varying].argmax()]
+        if deviation[most] > UNLIKE * deviation[least]:
+            lines.append(f"note: the columns are on wildly different scales, deviations from {deviation[least]:.3g} "
+                         f"({called(least)}) to {deviation[most]:.3g} ({called(most)}); each is brought to mean 0, deviation 1")
+    return lines

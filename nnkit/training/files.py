@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+
+LONGEST_NAME = 200  # bytes; file systems allow 255, and a run's number follows
 
 
 @contextmanager
@@ -29,6 +32,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def name_mistake(name: str) -> str:
+    """Why no folder can be called `name`, on whatever system it is looked at later; "" where nothing is wrong with it."""
+    if not name or name[0] in ".@-" or not name.isprintable() or re.search(r'[/\\:*?"<>|]', name):
+        return f"{name[:60]!r} cannot name a folder; use letters, digits, '-' and '_'"
+    if len(name.encode()) > LONGEST_NAME:
+        return f"{name[:40]!r}... has {len(name.encode())} bytes, a folder's name may have {LONGEST_NAME}; take a shorter one"
+    return ""
 
 
 def plain(value: Any) -> Any:

@@ -14,6 +14,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """`text`, or its beginning and dots where it is longer."""
+    return text if len(text) <= most else text[:most - 3] + "..."
+
+
+def dotted(keys: tuple[str | int, ...]) -> str:
+    """The keys on the way to a value as one: model.layers[0].size."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{shortened(key)}" for key in keys).removeprefix(".")
+
+
 @dataclass(frozen=True)
 class Source:
     """A file, or one override of the command line. `folder` is what relative paths in it are relative to."""
@@ -60,6 +70,22 @@ class Problem:
 
     def __str__(self) -> str:
         return printable(f"{self.place}: {self.text}")
+
+
+class AtKey(ValueError):
+    """Raised by a validator of a whole section, about one of its keys; or, `of_value`, about what that key is set to."""
+
+    def __init__(self, text: str, key: str, of_value: bool = False):
+        self.key, self.of_value = key, of_value
+        super().__init__(text)
+
+
+class KeyedError(ConfigError):
+    """A mistake in the value of a key that shows when the data is there. keys: the way to it, from the root of the config."""
+
+    def __init__(self, keys: tuple[str | int, ...], text: str):
+        self.keys = keys
+        super().__init__(f"{dotted(keys)}: {text}")
 
 
 class PlacedError(ConfigError):

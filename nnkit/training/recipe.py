@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from nnkit.autograd import Tensor
 from nnkit.errors import ConfigError, UserError
+from nnkit.metrics import Tally
 from nnkit.nn import Module
+from nnkit.training.places import shortened
 from nnkit.training.schema import RunConfig
 
 if TYPE_CHECKING:
@@ -28,10 +30,12 @@ class Recipe:
     shares_tables: whether several processes may train one model (training.workers): steps touch few rows of large tables, and
     `take_part` says which part of the data each of them has.
     not_derivatives: names of parameters whose gradient is on purpose another rule, which `nnkit check --gradcheck` leaves out.
-    measures: the names of what `evaluate` returns, so that a mistake in eval.monitor is found before the training.
+    measures: the names of what `evaluate` can return, so that a mistake in eval.monitor is found before the training; where that
+    depends on the config, `measures_of` says which they are.
     progress: shows how much is read, while `__init__` reads it: progress(done, total), both in bytes. The trainer sets it on the
     class, which `load_recipe` makes anew for every run; it is None where nobody looks. Hand it on to `nnkit.data.load_corpus`.
-    remark: what a person should hear of the inputs of the last `predict`, once that has come to its end.
+    remark: what a person should hear of the inputs of the last `predict` or `generate`, once that has come to its end.
+    tally: what the last `evaluate` or `score` of a classifier counted: its tables and mistakes, beside the measures.
     A batch is any object with `count`, the items its loss is about, and `units`, the words or examples it accounts for
     (their sum over an epoch is `units_per_epoch`).
     """
@@ -45,6 +49,12 @@ class Recipe:
     units_per_epoch: float
     progress: Callable[[int, int], object] | None = None
     remark = ""
+    tally: Tally | None = None
+
+    @classmethod
+    def measures_of(cls, config: Any) -> tuple[str, ...]:
+        """The names of what `evaluate` returns with this config."""
+        return cls.measures
 
     def __init__(self, config: Any):
         """Load the data. DataError for what is wrong with it."""
@@ -112,6 +122,10 @@ class Recipe:
         """Measures on a file of examples with their right answers, `test_...`. DataError with the line of one that is wrong."""
         raise UserError(f"{type(self).__name__} has no score: it can be measured on its own held-out data alone")
 
+    def generate(self, model: Any, prompt: str = "", *, rng: np.random.Generator, **options: Any) -> str:
+        """The prompt, and what the model writes after it. ConfigError for options without a meaning; `remark` as in `predict`."""
+        raise UserError(f"{type(self).__name__} writes no text: only a language model has generate")
+
 
 def find_recipe(name: str, base: Path) -> Path:
     """The file that `recipe: name` means in a config of folder `base`: a path to a .py file, or the name of one of ours.
@@ -119,16 +133,21 @@ def find_recipe(name: str, base: Path) -> Path:
     ConfigError where there is none, with what there is.
     """
     if name.endswith(".py") or "/" in name:
-        path = (base / name).resolve()
-        if path.is_file():
-            return path
-        raise ConfigError(f"no recipe at {path}; a path is relative to the config file")
+        if "\0" in name:
+            raise ConfigError(f"expected the path of a file, got {shortened(repr(name))}")
+        path = Path(os.path.realpath(base / name))
+        shown = shortened(str(path), 300)
+        if not os.path.isfile(path):  # pathlib's own raises for names that are too long
+            raise ConfigError(f"no recipe at {shown}; a path is relative to the config file")
+        if path.suffix != ".py":
+            raise ConfigError(f"{shown} is no .py file; a recipe is a file of Python")
+        return path
     folder = shipped_folder("recipes")
     path = folder / f"{name}.py"
-    if path.is_file():
+    if os.path.isfile(path):
         return path
     known = ", ".join(sorted(p.stem for p in folder.glob("*.py")))
-    raise ConfigError(f"no recipe {name!r} ships with nnkit; there are {known}, or give the path of a .py file")
+    raise ConfigError(f"no recipe {shortened(repr(name))} ships with nnkit; there are {known}, or give the path of a .py file")
 
 
 def shipped_folder(kind: str) -> Path:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from nnkit.errors import ConfigError, UserError
-from nnkit.training.files import plain, replacing
+from nnkit.training.files import name_mistake, plain, replacing
 
 try:
     import fcntl
@@ -30,6 +30,7 @@ except ImportError:  # Windows
 FORMAT = 1  # of run.json
 OUR_FILES = {"config.yaml", "config.source.yaml", "code", "run.json", "metrics.jsonl", "history.csv", "train.log",
              "loss.png", "loss.svg", "checkpoints"}
+HALF_WRITTEN = re.compile(r"\..+\.[0-9]+(\.prev)?\.tmp")  # what a process leaves that was killed while it wrote a file
 _ASIDE = re.compile(r".*\.replaced(-[0-9]+)?")
 
 
@@ -94,7 +95,8 @@ class RunDirectory:
         if out.exists() and not out.is_dir():
             raise ConfigError(f"{out}: is a file, not a folder; give another --out, or leave it out")
         if out.is_dir() and any(out.iterdir()):
-            is_run = (out / "run.json").is_file() or {entry.name for entry in out.iterdir()} <= OUR_FILES
+            whole = {entry.name for entry in out.iterdir() if not HALF_WRITTEN.fullmatch(entry.name)}
+            is_run = (out / "run.json").is_file() or whole <= OUR_FILES
             if not is_run:  # --force on a home folder must not delete it
                 raise ConfigError(f"{out}: is not empty and is no run of nnkit, so it is not replaced; "
                                   "give another --out, or leave it out")
@@ -139,6 +141,11 @@ class RunDirectory:
         """The folder's own name, `sgns-003`."""
         return self.folder.name or self.folder.resolve().name
 
+    @property
+    def started(self) -> float:
+        """Seconds since 1970 of the run's start."""
+        return _started(self.folder)
+
     def path(self, name: str) -> Path:
         """Where the file or folder `name` of this run is, or will be."""
         return self.folder / name
@@ -176,6 +183,12 @@ class RunDirectory:
             self.path(".writable").unlink()
         except OSError as error:
             raise UserError(f"{self.folder}: cannot be written to ({error.strerror or error})") from error
+
+    def clear_away(self) -> None:
+        """Delete what processes left half written that were killed. Only who has `claimed` the run may ask for it."""
+        for path in self.folder.rglob(".*.tmp"):
+            if HALF_WRITTEN.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -229,8 +242,8 @@ class RunDirectory:
 
 def check_name(name: str) -> None:
     """ConfigError where runs cannot be called so, on whatever system they are read later."""
-    if not name or name[0] in ".@-" or not name.isprintable() or re.search(r'[/\\:*?"<>|]', name):
-        raise ConfigError(f"name: {name!r} cannot name a folder; use letters, digits, '-' and '_'")
+    if mistake := name_mistake(name):
+        raise ConfigError(f"name: {mistake}")
 
 
 def _unused(out: Path) -> Path:

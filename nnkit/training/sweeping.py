@@ -23,12 +23,13 @@ from typing import IO, Any
 
 from nnkit.errors import ConfigError, UserError
 from nnkit.training import config as configs
-from nnkit.training.making import check_judge, check_workers, recipe_file
+from nnkit.training.fitting import check_config
+from nnkit.training.making import recipe_file
 from nnkit.training.recipe import load_recipe, local_files
 from nnkit.training.run_directory import RunDirectory, check_name
 from nnkit.training.signals import StopRequest
 from nnkit.training.sweep_table import Settings, Trial, table
-from nnkit.training.yaml_tree import reads_as
+from nnkit.training.yaml_nodes import reads_as
 
 NAP = 0.05  # seconds between two looks at the processes
 PATIENCE = 10.0  # seconds for them to save, where nobody asked twice to stop
@@ -175,8 +176,7 @@ def check_settings(config: Path, settings: Settings) -> str:
     tree = configs.read_tree(config, [f"{key}={value}" for key, value in settings.items()])
     recipe_class = load_recipe(recipe_file(tree))
     checked = configs.validate(tree, recipe_class.Config)
-    check_workers(tree, checked, recipe_class)
-    check_judge(tree, checked, recipe_class)
+    check_config(tree, checked, recipe_class)
     name = checked.name or config.stem
     check_name(name)
     return name

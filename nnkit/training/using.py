@@ -14,7 +14,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from nnkit.autograd import no_grad
-from nnkit.errors import DataError, UserError
+from nnkit.errors import ConfigError, DataError, UserError
+from nnkit.metrics import Tally
 from nnkit.nn import Module
 from nnkit.training import config as configs
 from nnkit.training.checkpoints import load_latest
@@ -83,7 +84,12 @@ class Weights:
 
 
 class TrainedRun:
-    """A run as `load` gives it. weights: which checkpoint it is; str() of it is for people."""
+    """A run as `load` gives it. weights: which checkpoint it is; str() of it is for people.
+
+    tally: of a classifier, what the last `evaluate` counted: a confusion matrix, scores of classes, mistakes.
+    """
+
+    tally: Tally | None = None
 
     def __init__(self, directory: RunDirectory, recipe_class: type[Recipe], config: RunConfig, weights: Weights):
         self.directory, self.recipe_class, self.config, self.weights = directory, recipe_class, config, weights
@@ -125,6 +131,19 @@ class TrainedRun:
         with self._threads():
             yield from self.recipe.predict(model, inputs, source)
 
+    def generate(self, prompt: str = "", n: int = 1, *, seed: int = 1, **options: Any) -> Iterator[str]:
+        """n texts of a language model that begin with `prompt`, one by one. The i-th of a seed is the same whatever n is.
+
+        options: of the recipe's `generate`, such as temperature, top_k and length. ConfigError where one makes no sense.
+        """
+        if n < 1 or seed < 0:
+            raise ConfigError(f"expected at least one text and a seed of at least 0, got {n} and {seed}")
+        model = self.model
+        for i in range(n):
+            with self._threads():
+                text = self.recipe.generate(model, prompt, rng=np.random.default_rng([seed, i]), **options)
+            yield text
+
     @no_grad()
     def evaluate(self, file: str | os.PathLike[str] | None = None) -> dict[str, float]:
         """Measures on a file of examples with their right answers (test_...), or, without one, on the held-out data (dev_...).
@@ -133,10 +152,12 @@ class TrainedRun:
         """
         with self._threads():
             if file is not None:
-                model = self.model
-                return self.recipe.score(model, os.fspath(file))
-            recipe = self._recipe_with_data()
-            measured = recipe.evaluate(self._built_by(recipe))
+                recipe, model = self.recipe, self.model
+                measured = recipe.score(model, os.fspath(file))
+            else:
+                recipe = self._recipe_with_data()
+                measured = recipe.evaluate(self._built_by(recipe))
+        self.tally = recipe.tally
         if not measured:
             raise UserError(f"{self.directory}: {self.recipe_class.__name__} measures nothing on held-out data; give a FILE")
         return measured

@@ -5,8 +5,8 @@ import pytest
 
 import nnkit
 from nnkit.__main__ import main
-from nnkit.data import Vocabulary, python_docs
-from nnkit.data.features import Bags, Columns
+from nnkit.data import python_docs
+from nnkit.data.features import Columns
 from nnkit.training.recipe import load_recipe, shipped_folder
 
 CONFIGS = shipped_folder("configs")
@@ -53,13 +53,14 @@ def test_a_table_trains_through_a_hidden_layer(table):
 @pytest.mark.case("autograd", 48)
 def test_held_out_examples_are_never_trained_on_and_are_of_each_class_alike(table):
     recipe = Recipe(config(data={"train": str(table)}))
-    assert not set(recipe.train) & set(recipe.dev) and len(recipe.train) + len(recipe.dev) == 150
-    assert np.bincount(recipe.classes[recipe.dev]).tolist() == [10, 10, 10]
+    train, dev = ({tuple(row) for row in part.texts.tolist()} for part in (recipe.data.train, recipe.data.dev))
+    assert not train & dev and len(train | dev) == 150
+    assert np.bincount(recipe.data.dev.classes).tolist() == [10, 10, 10]
 
 
 def test_columns_are_scaled_by_what_the_training_part_says(table):
     recipe = Recipe(config(data={"train": str(table)}))
-    x = recipe.batch(recipe.train).x
+    x = recipe.batch("train", np.arange(120)).x
     np.testing.assert_allclose(x.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(x.std(0), 1, rtol=1e-5)
 
@@ -69,8 +70,9 @@ def test_columns_are_scaled_by_what_the_training_part_says(table):
 def test_the_dev_loss_is_the_mean_over_examples_whatever_the_batches(table, monkeypatch):
     recipe = Recipe(config(data={"train": str(table)}))
     model = recipe.build(np.random.default_rng(0))
-    logits = model(recipe.batch(recipe.dev).x)
-    expected = float(nnkit.losses.cross_entropy(logits, recipe.classes[recipe.dev]))
+    monkeypatch.setitem(recipe.dev_batches.__globals__, "MEASURED", 7)
+    logits = model(recipe.batch("dev", np.arange(30)).x)
+    expected = float(nnkit.losses.cross_entropy(logits, recipe.data.dev.classes))
     assert recipe.evaluate(model)["dev_loss"] == pytest.approx(expected, rel=1e-6)
 
 
@@ -84,14 +86,10 @@ def test_every_example_comes_once_an_epoch_in_another_order_each(table):
 @pytest.mark.case("autograd", 48)
 def test_words_that_only_held_out_texts_have_are_unknown(docs):
     assert "shared" in docs.inputs.vocabulary
-    own = {f"own{i}": i in docs.train for i in range(40)}
-    assert {word: word in docs.inputs.vocabulary for word in own} == own
-    np.testing.assert_allclose((docs.batch(np.arange(40)).x ** 2).sum(1), 1, rtol=1e-6)
-
-
-def test_a_text_of_unknown_words_is_a_row_of_zeros():
-    bags = Bags(Vocabulary(["a", "b"], [2, 1]))
-    assert not bags.features(bags.encode([["a"], ["zzz"]]), [1]).any()
+    held_out = {text.split()[1] for text in docs.data.dev.texts}
+    assert len(held_out) == 8 and {f"own{i}" for i in range(40)} - set(docs.inputs.vocabulary.words) == held_out
+    x = docs.batch("dev", np.arange(8)).x.dense(docs.inputs.n_features)
+    np.testing.assert_array_equal(x, np.eye(1, 33, docs.inputs.vocabulary.index["shared"]).repeat(8, 0))
 
 
 @pytest.mark.parametrize("layers, said", [
@@ -102,6 +100,17 @@ def test_a_text_of_unknown_words_is_a_row_of_zeros():
     ("[{type: Dropout, p: 1.5}, {type: Linear}]", "model.layers[0]: Dropout: p must be at least 0 and less than 1"),
     ("[{type: Linear}, {type: Linear}]", "model.layers[0]: Linear needs out_features"),
     ("[{type: ReLU}]", "end with {type: Linear}"),
+    ("[{type: LayerNorm, normalized_shape: 7}]", "model.layers[0]: normalized_shape is 7, but 2 come in; leave it out"),
+    ("[{type: BatchNorm1d, num_features: 7}]", "model.layers[0]: num_features is 7, but 2 come in; leave it out"),
+    ("[{type: LayerNorm, eps: small}]", "LayerNorm.eps: expected float, got 'small'"),
+    ("[{type: EmbeddingBag}]", "no layer named 'EmbeddingBag'"),
+    ("[{type: Residual}]", "model.layers[0]: Residual needs layer"),
+    ("[{type: Residual, layer: {type: Linaer}}]", "Residual.layer: no layer named 'Linaer'; did you mean 'Linear'?"),
+    ("[{type: Residual, layer: []}]", "Residual.layer: expected a layer such as"),
+    ("[{type: Residual, layer: [{type: Tanh}, {type: Linear, out_features: 4}]}]",
+     "model.layers[0].layer: 4 numbers come out, but 2 come in, to which they are added"),
+    ("[{type: Residual, layer: [{type: Tanh}, {type: LayerNorm, normalized_shape: 3}]}]",
+     "model.layers[0].layer[1]: normalized_shape is 3, but 2 come in"),
 ])
 def test_a_mistake_in_the_layers_is_a_config_error_that_names_it(table, layers, said):
     with pytest.raises(nnkit.ConfigError) as error:
@@ -135,14 +144,14 @@ def test_a_builtin_that_does_not_exist_is_no_missing_file(tmp_path):
 
 def test_a_table_whose_every_row_is_a_class_of_its_own_asks_for_the_column(tmp_path):
     (tmp_path / "t.csv").write_text("1,2,x\n3,4,y\n5,6,z\n", encoding="utf-8")
-    with pytest.raises(nnkit.DataError, match=r"every example has a class of its own; is data\.label = -1 the right column"):
+    with pytest.raises(nnkit.DataError, match=r"3 examples of 3 classes \(x, y, z \.\.\.\); is data\.label = -1 the class\?"):
         Recipe(config(data={"train": str(tmp_path / "t.csv")}))
 
 
 def test_columns_that_float32_sums_cannot_hold_are_scaled_and_constant_ones_become_zero(tmp_path):
     rows = "".join(f"{i % 7}e37,0.1,{'xy'[i % 2]}\n" for i in range(400))
     (tmp_path / "t.csv").write_text(rows, encoding="utf-8")
-    rows = Recipe(config(data={"train": str(tmp_path / "t.csv")})).examples
+    rows = Recipe(config(data={"train": str(tmp_path / "t.csv")})).data.train.x
     assert rows.dtype == np.float32 and np.isfinite(rows).all()
     assert abs(rows[:, 0].std() - 1) < 0.1 and np.abs(rows[:, 1]).max() < 1e-6
 
@@ -166,8 +175,8 @@ def trained(tmp_path_factory):
 
 def test_a_run_scales_new_rows_to_the_bit_as_it_did_in_training(trained):
     run, before, file = trained
-    rows = nnkit.data.read_csv(file, "kind")[0]
-    assert run.recipe.inputs.encode(rows).tobytes() == before.examples.tobytes()
+    assert run.recipe.inputs.encode(before.data.train.texts).tobytes() == before.data.train.x.tobytes()
+    assert len(nnkit.data.read_csv(file, "kind")[1]) == 200
     with open(run.path / "columns.csv", encoding="utf-8") as table:
         assert [line.split(",")[0] for line in table] == ["column", "left", "right"]
 
@@ -210,8 +219,9 @@ def test_the_order_of_labels_is_the_runs_and_not_that_of_a_file(trained, tmp_pat
     assert both["n"] == 200 == sum(one["n"] for one in measured) and both["test_acc"] > 0.5
     for name in ("test_loss", "test_acc"):
         assert both[name] == pytest.approx(sum(one["n"] * one[name] for one in measured) / 200)
-    logits = run.model(before.batch(np.arange(200)).x)
-    assert both["test_loss"] == pytest.approx(float(nnkit.losses.cross_entropy(logits, before.classes)), rel=1e-6)
+    parts = [before.batch(name, np.arange(n)) for name, n in (("train", 160), ("dev", 40))]
+    total = sum(float(nnkit.losses.cross_entropy(run.model(part.x), part.classes, reduction="sum")) for part in parts)
+    assert both["test_loss"] == pytest.approx(total / 200, rel=1e-6)
 
 
 @pytest.mark.parametrize("command, text, said", [
@@ -262,9 +272,8 @@ def test_raw_texts_go_the_way_of_the_training(tmp_path, monkeypatch, capsys):
     small = {"training.epochs": 1, "data.min_examples": 400, "data.min_count": 20, "model.layers": [{"type": "Linear"}]}
     fit = nnkit.fit(CONFIGS / "classifier.yaml", small, quiet=True)
     logged = [row for row in fit.metrics if row["event"] == "eval"][-1]
-    documents = [d for d in python_docs.load().documents if d.kind == "docstring" and d.package in fit.recipe.labels]
-    texts = [". ".join(documents[i].sentences) for i in fit.recipe.dev]
-    kinds = [documents[i].package for i in fit.recipe.dev]
+    dev = fit.recipe.data.dev
+    texts, kinds = dev.texts, [fit.recipe.labels[c] for c in dev.classes]
     # upper case, signs, numbers and markup are nothing to the corpus
     raw = [f"  {text.upper()}! (:func:`%(x)s`) 17 0x1f" for text in texts]
     (tmp_path / "raw.tsv").write_text("".join(f"{kind}\t{text}\n" for kind, text in zip(kinds, raw)), encoding="utf-8")
@@ -272,7 +281,7 @@ def test_raw_texts_go_the_way_of_the_training(tmp_path, monkeypatch, capsys):
     measured = run.evaluate("raw.tsv")
     assert measured["n"] == len(texts) > 500 and measured["test_acc"] == logged["dev_acc"] > 0.5
     assert measured["test_loss"] == pytest.approx(logged["dev_loss"], rel=1e-5)
-    words = [word for text in texts for word in text.replace(".", "").split()]
+    words = [word for text in texts for word in text.split()]
     assert measured["unknown_words"] == pytest.approx(np.mean([word not in fit.recipe.inputs.vocabulary for word in words]))
     assert [answer[:2] for answer in run.predict(raw)] == [answer[:2] for answer in run.predict(texts)]
     (tmp_path / "new.txt").write_text("The qqq of the ZZZ\n", encoding="utf-8")
@@ -280,7 +289,7 @@ def test_raw_texts_go_the_way_of_the_training(tmp_path, monkeypatch, capsys):
     assert "note: the run does not know 2 of the 5 words" in capsys.readouterr().err
     (tmp_path / "raw.tsv").write_text(f"{kinds[0]}\ttext\n\nno class\n", encoding="utf-8")
     assert main(["evaluate", str(fit.path), "raw.tsv"]) == 1
-    assert "error: raw.tsv:3: no tab in it; expected the class, a tab and the text\n" in capsys.readouterr().err
+    assert "error: raw.tsv:3: 1 cell where the first row has 2\n" in capsys.readouterr().err
 
 
 def test_a_section_that_gives_some_keys_keeps_the_recipes_own_values_in_the_others(table):

@@ -263,11 +263,12 @@ def test_a_zip_that_claims_more_bytes_than_the_file_has_is_refused(saved):
         load_checkpoint(saved)
 
 
-def test_a_checkpoint_of_a_newer_format_says_so(saved, monkeypatch):
-    monkeypatch.setattr(checkpoints, "FORMAT", 99)
+@pytest.mark.parametrize("other, words", [(99, r"newer nnkit \(format 99.*update"), (1, r"older nnkit \(format 1.*train anew")])
+def test_a_checkpoint_of_another_format_says_so(saved, monkeypatch, other, words):
+    monkeypatch.setattr(checkpoints, "FORMAT", other)
     save_checkpoint(saved, ARRAYS, META)
     monkeypatch.undo()
-    with pytest.raises(UserError, match=r"newer nnkit \(format 99.*update"):
+    with pytest.raises(UserError, match=words):
         load_checkpoint(saved)
 
 

@@ -32,7 +32,7 @@ from nnkit.training.synonyms import CALLED_HERE, NOT_HERE, explain, plain
     ("sample: 3", "c.yaml:2:1: unknown key 'sample'; here it is called data.subsample"),
     ("wieght_decay: 3", "c.yaml:2:1: unknown key 'wieght_decay'; did you mean 'optimizer.weight_decay'?"),
     ("every: 3", "c.yaml:2:1: unknown key 'every'; did you mean 'log.every', 'eval.every' or 'save.every'?"),
-    ("cheese: 3", "c.yaml:2:1: unknown key 'cheese'; known: recipe, name, seed, "),
+    ("zebra: 3", "c.yaml:2:1: unknown key 'zebra'; known: recipe, name, seed, "),
     ("model: {zzz: 3}", "c.yaml:2:9: unknown key 'zzz' in model; known: dim, hidden, layers, negatives"),
     ("schedule: {type: constant, end: 1}",
      "c.yaml:2:28: unknown key 'end' in schedule of type constant; it belongs to type linear or cosine or plateau: leave it "
@@ -51,7 +51,8 @@ def test_a_synonym_is_only_suggested_where_the_schema_has_such_a_key(tmp_path):
         validate(read_tree(tmp_path / "c.yaml"), Small)
 
 
-RECIPES = {name: load_recipe(shipped_folder("recipes") / f"{name}.py").Config for name in ("sgns", "classifier")}
+RECIPES = {name: load_recipe(shipped_folder("recipes") / f"{name}.py").Config
+           for name in ("sgns", "classifier", "language_model")}
 
 
 @pytest.mark.parametrize("written, expected", [

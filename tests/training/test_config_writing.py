@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from nnkit.errors import ConfigError
 from nnkit.training.config import format_errors, read_tree, recipe_of, to_scalar, to_yaml, validate
+from nnkit.training.files import name_mistake
 from nnkit.training.schema import SGDConfig
 
 unicode_text = st.text(st.characters(exclude_categories=["Cs"]))
+folder_names = unicode_text.filter(lambda name: not name_mistake(name))
 finite = st.floats(allow_nan=False, allow_infinity=False)
 configs = st.builds(
-    Demo, recipe=unicode_text.filter(bool), name=st.none() | unicode_text, seed=st.integers(0, 10**30),
+    Demo, recipe=unicode_text.filter(bool), name=st.none() | folder_names, seed=st.integers(0, 10**30),
     data=st.builds(Data, labels=st.lists(unicode_text, max_size=3, unique=True), subsample=finite.map(abs),
                    label=st.integers() | unicode_text, weights=st.dictionaries(unicode_text, finite),
                    dev=st.none() | st.just("x.txt"), texts=st.just("y.txt") | st.just(["a.txt", "b"]),

@@ -106,6 +106,9 @@ def test_early_stopping_ends_with_0_and_goes_on_with_more_patience(line):
     run = nnkit.fit(line, ["training.patience=3"], quiet=True)
     assert run.exit_code == 0 and run.directory.read_run()["status"] == "finished"
     assert run.metrics[-1]["epoch"] == 6 and run.directory.read_run()["best"]["epoch"] == 3
+    best, last = (load_checkpoint(run.directory.path(f"checkpoints/{name}.npz"))[0]["model/weight"] for name in ("best", "last"))
+    np.testing.assert_array_equal(run.model.weight.value, best)
+    assert (best != last).any()
     with pytest.raises(nnkit.UserError, match=r"ended early, for -dev_loss became no better in 3 evaluations; .*patience=N"):
         nnkit.resume(run.path, quiet=True)
     longer = nnkit.resume(run.path, ["training.patience=9"], quiet=True)
@@ -168,7 +171,7 @@ def test_every_optimizer_and_the_judge_resume_to_the_bit(line, monkeypatch, opti
     resumed = nnkit.resume(broken.path, quiet=True)
     one, other = (load_checkpoint(run.directory.path("checkpoints/last.npz")) for run in (unbroken, resumed))
     assert one[0].keys() == other[0].keys() and all(one[0][name].tobytes() == other[0][name].tobytes() for name in one[0])
-    assert one[1]["judge"] == other[1]["judge"] and one[1]["plateau"] == other[1]["plateau"]
+    assert one[1]["judge"] == other[1]["judge"] and one[1]["schedules"] == other[1]["schedules"]
     assert [row["lr"] for row in unbroken.metrics] == [row["lr"] for row in resumed.metrics]
 
 

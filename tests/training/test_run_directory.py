@@ -132,6 +132,29 @@ def test_force_never_replaces_a_folder_that_is_no_run(tmp_path):
     assert contents(tmp_path) == {os.path.join("home", "thesis.tex"): b"years"}
 
 
+def test_a_folder_that_was_hardly_begun_when_its_process_was_killed_can_be_replaced(tmp_path):
+    """With no run.json yet, only a half of it, the folder passed for somebody's own."""
+    (tmp_path / "mine" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "mine" / ".run.json.123.tmp").write_bytes(b"{")
+    with pytest.raises(ConfigError, match="--force"):
+        RunDirectory.create("sgns", out="mine")
+    RunDirectory.create("sgns", out="mine", force=True).commit_replacement()
+    assert sorted(os.listdir(tmp_path / "mine")) == ["checkpoints", "run.json"]
+
+
+def test_what_killed_processes_left_half_written_is_cleared_away_and_nothing_else(tmp_path):
+    run = finished_run(tmp_path / "mine")
+    before = contents(run.folder)
+    for name in (".run.json.123.tmp", ".vectors.vec.7.tmp", "checkpoints/.last.npz.123.tmp", "checkpoints/.best.npz.1.prev.tmp"):
+        run.path(name).write_bytes(b"half")
+    others = {os.path.join("code", ".mine.tmp"): b"1", ".note.tmp": b"2"}
+    run.path("code").mkdir(exist_ok=True)
+    for name, content in others.items():
+        run.path(name).write_bytes(content)
+    run.clear_away()
+    assert contents(run.folder) == before | others
+
+
 def test_force_never_replaces_the_folder_one_stands_in(tmp_path, monkeypatch):
     finished_run("mine")
     monkeypatch.chdir("mine")

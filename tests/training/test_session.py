@@ -215,6 +215,40 @@ def test_on_log_gets_every_row_of_the_metrics(tiny):
     assert rows == run.metrics == read_metrics(run.path / "metrics.jsonl")
 
 
+def test_on_evaluate_gets_a_copy_of_the_row_of_each_evaluation(tiny):
+    rows, times = [], []
+
+    def keep(row):
+        rows.append(dict(row))
+        times.append(len(read_metrics(tiny.parent / "runs/tiny-001/metrics.jsonl")))
+        row.clear()
+
+    run = quietly(tiny, on_evaluate=keep)
+    assert len(rows) == 3 and rows == [row for row in run.metrics if row["event"] == "eval"]
+    assert times == [n for n, row in enumerate(run.metrics, 1) if row["event"] == "eval"]  # each is in the file by then
+
+
+@pytest.mark.parametrize("name", ["on_log", "on_evaluate"])
+def test_what_a_callback_raises_ends_the_training_and_comes_out(tiny, name):
+    def fail(row):
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        quietly(tiny, **{name: fail})
+    run = nnkit.training.run_directory.RunDirectory.open("@last")
+    assert run.read_run()["status"] == "failed" and run.read_run()["error"] == "mine"
+
+
+def test_a_resumed_run_calls_on_evaluate_for_what_is_left(tiny, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 70)
+        broken = quietly(tiny)
+    rows = []
+    run = nnkit.resume(broken.path, quiet=True, on_evaluate=rows.append)
+    left = [row for row in run.metrics if row["event"] == "eval" and row["step"] > 70]
+    assert rows == left and 0 < len(left) < 3
+
+
 @pytest.mark.case("trainer", 18)
 @pytest.mark.case("wordvectors", 1)
 def test_the_logged_loss_is_the_mean_over_the_window_not_a_running_total(tiny):
@@ -312,7 +346,7 @@ def test_a_checkpoint_is_read_by_numpy_alone_without_pickle_and_says_format_and_
                "meta = json.loads(str(f['meta'])); print(meta['format'], meta['meta']['config']['model']['dim'], "
                "f['model/words.weight'].shape[1])")
     result = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
-    assert result.stdout.split() == ["1", "8", "8"]
+    assert result.stdout.split() == ["2", "8", "8"]
 
 
 def test_the_last_steps_are_no_line_of_their_own_where_they_have_few_losses(tiny, tmp_path):

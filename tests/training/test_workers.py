@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import nnkit
-from nnkit.training import making
+from nnkit.training import fitting
 from nnkit.training import workers as workers_module
 from nnkit.training.checkpoints import load_checkpoint
 from nnkit.training.run_directory import RunDirectory
@@ -225,7 +225,7 @@ def test_a_recipe_without_tables_is_refused_with_its_line_before_data_is_read(co
 
 
 def test_windows_is_refused(config, monkeypatch):
-    monkeypatch.setattr(making.sys, "platform", "win32")
+    monkeypatch.setattr(fitting.sys, "platform", "win32")
     with pytest.raises(nnkit.ConfigError, match="needs Linux or macOS"):
         quietly(config)
 

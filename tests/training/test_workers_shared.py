@@ -177,6 +177,9 @@ class Steps:
     def __float__(self):
         return 1.0
 
+    def set(self, **values):
+        pass
+
     def zero_grad(self):
         pass
 

@@ -160,7 +160,7 @@ class CBOW(WordVectorRecipe):
         w, t, shape = self.config.model.window, self.tile, self.config.training
         B, L, K = shape.blocks, shape.block_length, shape.shared_negatives
         labels = np.broadcast_to(self.labels, (B, L, 1 + K))
-        many = MANY / self.config.optimizer.lr
+        many = MANY / self.rate
         for part in self.windows.blocks(rng, length=L, negatives=K, multiple=B):
             outputs = np.concatenate([part.text[:, w:w + L], part.negatives], axis=1)
             row = (part.left * (w + 1) + part.right) * t + np.arange(L) % t

@@ -133,4 +133,5 @@ class Classifier(ClassRecipe):
         return recipe
 
     def read_labelled(self, file):
-        return self.inputs.read_labelled(file)
+        is_table = isinstance(self.inputs, Columns)
+        return self.inputs.read_labelled(file) if is_table else self.inputs.read_labelled(file, self.labels)

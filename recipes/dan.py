@@ -186,7 +186,19 @@ class DeepAveragingNetwork(ClassRecipe):
 
     def export(self, model, path):
         super().export(model, path)
-        WordVectors(self.inputs.vocabulary.words, model.words.weight.value).save_word2vec(path("vectors.vec"))
+        words, rows = self.inputs.vocabulary.words, self.writable
+        if len(rows):
+            WordVectors([words[i] for i in rows], model.words.weight.value[rows]).save_word2vec(path("vectors.vec"))
+
+    @property
+    def writable(self):
+        """The rows of the words that vectors.vec can hold: no n-grams, no blanks."""
+        return np.array([i for i, word in enumerate(self.inputs.vocabulary.words) if not any(c in word for c in " \t\r\n")], int)
+
+    def report(self, model):
+        n, all_words = len(self.writable), len(self.inputs.vocabulary)
+        left_out = f"vectors.vec has {n:,} of the {all_words:,} words; its format holds none with white space in it"
+        return super().report(model) + [left_out] * (n < all_words)
 
     # Using a run
 
@@ -197,7 +209,7 @@ class DeepAveragingNetwork(ClassRecipe):
         return recipe
 
     def read_labelled(self, file):
-        return self.inputs.read_labelled(file)
+        return self.inputs.read_labelled(file, self.labels)
 
 
 def vectors_of(start):

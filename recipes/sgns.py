@@ -133,7 +133,7 @@ class SGNS(WordVectorRecipe):
         w, t, shape = self.config.model.window, self.tile, self.config.training
         B, L, K = shape.blocks, shape.block_length, shape.shared_negatives
         labels = np.broadcast_to(self.labels, (B, L, len(self.labels)))
-        many = MANY / self.config.optimizer.lr
+        many = MANY / self.rate
         for part in self.windows.blocks(rng, length=L, negatives=K, multiple=B):
             columns = np.concatenate([part.text, part.negatives], axis=1)
             centres = part.text[:, w:w + L]

@@ -51,7 +51,7 @@ def run(made: argparse.ArgumentParser, action: Action, argv: Sequence[str] | Non
 
 def parsed(made: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
     """Options may stand anywhere, also before a FILE that may be left out: `RUN --proba FILE`."""
-    # with "--" nothing can be mistaken, and a leading one is too much for the other way of parsing
+    # parse_intermixed_args calls a "--" that stands before all words unrecognized
     return made.parse_args(words) if "--" in words else made.parse_intermixed_args(words)
 
 

@@ -49,6 +49,8 @@ def decoding(path: str | os.PathLike[str], another_way: str = "", encoding: str 
             raise DataError(
                 f"{os.fspath(path)}:{line}: byte {offset} (0x{byte:02x}) is not {name}; convert the file{another_way}"
             ) from None
+        except UnicodeError as error:  # of the whole file: UTF-16 without its first two bytes
+            raise DataError(f"{os.fspath(path)}: is not {encoding} ({error}); convert the file{another_way}") from None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -116,12 +116,23 @@ def read_labelled(path: str | os.PathLike[str], layout: Layout = Layout()) -> La
         if not example.label or len(example.label.splitlines()) > 1:
             what = f"{example.label!r}, with a line break in it" if example.label else "empty"
             raise DataError(f"{example.place}: the class is {what}; is data.label = {layout.label} the right column?")
+    for label in {e.label for e in examples} if kind in ("files", "folders") else ():
+        if not label.isascii() and any("\ud800" <= c <= "\udfff" for c in label):  # what Python makes of a name's other bytes
+            raise DataError(f"{name}: the name of the class {label!a} is not UTF-8; give the {kind[:-1]} another name")
     kept = examples if layout.classes is None else [e for e in examples if e.label in layout.classes]
     if not kept:
         there = f"; there are {some(sorted({e.label for e in examples}))}" if examples else ""
         wanted = f" of the classes {some(layout.classes or ())}" if examples else ""
         raise DataError(f"{name}: no examples in it{wanted}{there}")
     return LabelledTexts(name, layout, kept, read, blank, len(examples) - len(kept))
+
+
+def read_more(path: str | os.PathLike[str], layout: Layout, labels: Sequence[str]) -> LabelledTexts:
+    """`read_labelled` of a file beside one whose classes are known: a first row that is of one of `labels` is no header."""
+    read = read_labelled(path, layout)
+    by_name = isinstance(layout.text, str) or isinstance(layout.label, str)
+    wrong = layout.header is None and not by_name and read.layout.header and read.layout.label in labels
+    return read_labelled(path, replace(layout, header=False)) if wrong else read
 
 
 def told(name: str, layout: Layout) -> str:

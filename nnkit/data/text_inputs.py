@@ -17,7 +17,7 @@ import numpy as np
 from nnkit.data.encoded import EncodedTexts
 from nnkit.data.features import Example
 from nnkit.data.files import reading
-from nnkit.data.labelled import Layout, read_labelled
+from nnkit.data.labelled import Layout, read_more
 from nnkit.data.tokenizers import Tokenizer
 from nnkit.data.vocabulary import Vocabulary
 from nnkit.errors import DataError
@@ -47,9 +47,9 @@ class TextInputs:
                 raise TypeError(f"{source}:{number}: expected a text, got {given!r:.60}")
             yield Example(f"{source}:{number}", given, None, self.tokenizer(given))
 
-    def read_labelled(self, file: str) -> Iterator[Example]:
-        """The Examples in a file with right answers, in the columns of the training; its format is its own."""
-        for e in read_labelled(file, replace(self.layout, format="auto", header=None)).examples:
+    def read_labelled(self, file: str, labels: Sequence[str] = ()) -> Iterator[Example]:
+        """The Examples in a file with right answers, in the columns of the training; its format is its own. labels: the run's."""
+        for e in read_more(file, replace(self.layout, format="auto", header=None), labels).examples:
             yield Example(e.place, e.text, e.label, self.tokenizer(e.text))
 
     def count_words(self, example: Example) -> tuple[int, int]:

@@ -142,8 +142,11 @@ def _ends_of_epochs(rows: Rows, config: Mapping[str, Any]) -> dict[int, int]:
         every = re.fullmatch(r"\s*([0-9]{1,9})\s+epochs?\s*", str(config.get(key)))
         if every is None:
             continue
-        for row in rows:
-            if row.get("event") == event and row["epoch"] % int(every[1]) == 0 and row["step"] == last[row["epoch"]]:
+        for before, row in zip([{}, *rows], rows):
+            # a log line after an evaluation of its step is what was left where training.patience ended the run
+            is_rest = event == "train" and before.get("event") == "eval" and before["step"] == row["step"]
+            if (row.get("event") == event and row["epoch"] % int(every[1]) == 0 and row["step"] == last[row["epoch"]]
+                    and not is_rest):
                 ends[row["epoch"]] = row["step"]
     return dict(sorted(ends.items()))
 

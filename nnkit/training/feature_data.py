@@ -43,8 +43,8 @@ class BagFeatures(Section):
     type: Literal["bag"] = Field(description="texts as bags of words, a column for each word")
     values: Literal["counts", "binary", "tfidf"] = Field(default="binary", description="what stands in a word's column: how "
                                                          "often the text has it; 1; or how often by how rare the word is")
-    hashed: int | None = Field(default=None, ge=2, description="so many columns, into which all words fall by a hash, without a "
-                               "vocabulary; null: a column for each known word")
+    hashed: int | None = Field(default=None, ge=2, lt=1 << 31, description="so many columns, into which all words fall by a "
+                               "hash, without a vocabulary; null: a column for each known word")
     unit_length: bool = Field(default=True, description="each text's numbers are scaled to length 1, so that long ones are not "
                               "large")
 

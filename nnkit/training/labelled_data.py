@@ -14,7 +14,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from nnkit.data import describe, python_docs, split
 from nnkit.data.encoded import EncodedTexts, count_and_encode
 from nnkit.data.files import reading
-from nnkit.data.labelled import Labelled, LabelledTexts, Layout, read_labelled, some
+from nnkit.data.labelled import Labelled, LabelledTexts, Layout, read_labelled, read_more, some
 from nnkit.data.text import BUILTIN, builtin_name
 from nnkit.data.text_inputs import TextInputs
 from nnkit.data.tokenizers import Tokenizer, check_pattern
@@ -128,7 +128,7 @@ class LabelledData:
         self._check_labels(read)
         # what train turned out to be holds for the others, but whether they have a header
         layout = Layout(data.format, read.layout.text, read.layout.label, data.header, data.encoding, read.layout.classes)
-        others = {name: read_labelled(path, layout) for name, path in (("dev", data.dev), ("test", data.test))
+        others = {name: read_more(path, layout, self.labels) for name, path in (("dev", data.dev), ("test", data.test))
                   if isinstance(path, str)}
         self.read = {"train": read, **others}
         examples = {name: texts.examples for name, texts in self.read.items()}

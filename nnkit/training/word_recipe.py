@@ -18,6 +18,7 @@ from nnkit.data.text import source_name
 from nnkit.data.windows import Windows
 from nnkit.errors import ConfigError, DataError
 from nnkit.optim import RepeatedRows
+from nnkit.training.making import make_schedule
 from nnkit.training.recipe import Recipe
 from nnkit.training.schema import DataPath, DataSources, EvalConfig, RunConfig, Section, SGDConfig
 from nnkit.training.starting import Start
@@ -109,6 +110,7 @@ class WordVectorRecipe(Recipe):
         data, model = config.data, config.model
         self.corpus = load_corpus(data.train, data.min_count, data.max_size, data.errors, vocabulary=data.vocabulary,
                                   progress=self.progress)
+        self.rate, self.momentum = self.largest_updates()
         self.units_per_epoch = self.corpus.raw_tokens     # as gensim counts: rare words, which are left out, too
         if (np.diff(self.corpus.starts) < 2).all():
             raise DataError(f"{source_name(data.train)}: no line has two words {self.which_words()}: there are no pairs to learn "
@@ -119,13 +121,24 @@ class WordVectorRecipe(Recipe):
             self.start = Start(model.start, self.corpus.vocabulary.words, model.dim, self.tables, data.errors)
             self.check_that_frozen_rows_stay()
 
+    def largest_updates(self) -> tuple[float, float]:
+        """The learning rate and the momentum that no group and no schedule of momentum exceeds: steps are bounded by these."""
+        update, risen = self.config.optimizer, self.config.schedules.get("momentum")
+        momenta = [update.momentum, *(group.momentum or 0.0 for group in update.groups)]
+        if risen is not None:
+            momenta.append(make_schedule(risen, update.momentum, self.config)(1.0))
+        return max(update.lr, *(group.lr or 0.0 for group in update.groups), 0.0), max(momenta)
+
     def check_that_frozen_rows_stay(self) -> None:
         """ConfigError where something else than a gradient would move the vectors that model.freeze keeps."""
         assert self.start is not None
         if not self.config.model.freeze:
             return
-        if self.config.optimizer.weight_decay:
-            raise ConfigError("model.freeze: optimizer.weight_decay would shrink the vectors that are to stay; set it to 0")
+        update = self.config.optimizer
+        keys = {"optimizer.weight_decay": update.weight_decay, "schedules.weight_decay": "weight_decay" in self.config.schedules}
+        keys |= {f"optimizer.groups[{i}].weight_decay": group.weight_decay for i, group in enumerate(update.groups)}
+        if decays := [key for key, decay in keys.items() if decay]:
+            raise ConfigError(f"model.freeze: {decays[0]} would shrink the vectors that are to stay; leave it out")
         if self.config.model.vectors == "sum" and not self.start.has_both:
             raise ConfigError(f"model.freeze: {self.config.model.start} gives one vector a word, and model.vectors: sum would "
                               "add one to it that is trained; set model.vectors: words, or give a run as model.start")
@@ -150,7 +163,7 @@ class WordVectorRecipe(Recipe):
         """
         if often is not None:
             longest = LONGEST_MOVE / max(1, *np.linalg.norm(others.weight.value[often.rows], axis=1))
-            longest *= (1 - self.config.optimizer.momentum) / self.config.optimizer.lr
+            longest *= (1 - self.momentum) / self.rate
             rows.register_hook(lambda gradient: often.clip(gradient, longest))
 
     def expected_loss(self) -> float | None:

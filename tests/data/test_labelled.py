@@ -5,12 +5,13 @@ import csv
 import gzip
 import io
 import json
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnkit.data.labelled import Layout, read_labelled
+from nnkit.data.labelled import Layout, read_labelled, read_more
 from nnkit.errors import DataError
 
 
@@ -148,6 +149,8 @@ def test_json_numbers_and_booleans_are_classes(tmp_path):
     ("a.tsv", b"pos\tgood\nneg\tcaf\xe9\n", {},
      "a.tsv:2: byte 16 (0xe9) is not UTF-8; convert the file, or set data.encoding: cp1252"),
     ("a.tsv", b"pos\tgood\r\nneg\tx\x81\n", {"encoding": "cp1252"}, "a.tsv:2: byte 15 (0x81) is not cp1252"),
+    ("a.tsv", TSV, {"encoding": "utf-16"}, "a.tsv: is not utf-16 (UTF-16 stream does not start with BOM); convert the file"),
+    ("a.csv", TSV, {"encoding": "utf-32"}, "a.csv:1: byte 0 (0x70) is not utf-32; convert the file"),
     ("a.csv", b"pos,good\nneg,caf\xe9\n", {}, "a.csv:2: byte 16 (0xe9) is not UTF-8; convert the file, or set data.encoding"),
 ])
 def test_a_mistake_is_one_line_with_its_place(tmp_path, monkeypatch, name, content, layout, said):
@@ -174,6 +177,27 @@ def test_what_is_not_there_and_folders_without_text_are_said(tmp_path):
 def test_another_encoding_can_be_named(tmp_path, encoding):
     path = write(tmp_path, "a.tsv", "pos\tcafé crème\nneg\tnaïve\n", encoding)
     assert pairs(path, encoding=encoding) == [("pos", "café crème"), ("neg", "naïve")]
+
+
+def test_the_name_of_a_class_that_is_no_utf_8_is_said(tmp_path):
+    folder = os.path.join(os.fsencode(tmp_path), b"p\xffs")
+    try:
+        os.mkdir(folder)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    with open(os.path.join(folder, b"1.txt"), "w", encoding="utf-8") as out:
+        out.write("a film")
+    with pytest.raises(DataError, match=r"the name of the class 'p.udcffs' is not UTF-8; give the folder another name"):
+        read_labelled(tmp_path)
+
+
+def test_a_first_row_of_a_known_class_is_no_header(tmp_path):
+    path = write(tmp_path, "a.tsv", "pos\tgood\nneg\tbad\nneg\tsad\n")  # by its looks "pos" names the column
+    assert read_labelled(path).layout.header  # so that the first example would be lost
+    assert [e.label for e in read_more(path, Layout(text=1, label=0), ["neg", "pos"]).examples] == ["pos", "neg", "neg"]
+    assert len(read_more(path, Layout(text=1, label=0), ["bad", "sad"]).examples) == 2
+    assert len(read_more(path, Layout(text=1, label=0, header=True), ["neg", "pos"]).examples) == 2
+    assert len(read_more(path, Layout(text="good", label="pos"), ["neg", "pos"]).examples) == 2
 
 
 def test_a_book_in_a_cell_is_no_more_than_a_cell(tmp_path):

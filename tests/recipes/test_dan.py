@@ -186,6 +186,29 @@ def test_the_tokenizer_and_the_columns_go_with_the_run(texts):
     assert measured["n"] == 200 and measured["test_acc"] > 0.8
 
 
+@pytest.mark.parametrize("tokenizer", ["{type: characters}", "{ngrams: 2}", "{type: regex, pattern: ' [a-z]+'}"])
+def test_words_with_blanks_in_them_end_no_run(texts, capsys, tokenizer):
+    data = f"train: texts.tsv, dev: 0.2, tokenizer: {tokenizer}"
+    run = nnkit.fit(write_config(texts.parent, "training: {epochs: 1}", data=data), quiet=True)
+    assert run.recipe.report(run.model)[-1].startswith("vectors.vec has ")
+    words = run.recipe.inputs.vocabulary.words
+    plain = [word for word in words if " " not in word]
+    assert len(plain) < len(words) == len(nnkit.load(run.path).recipe.inputs.vocabulary)
+    assert (run.path / "vectors.vec").is_file() == bool(plain)
+    if plain:
+        vectors = WordVectors.load(run.path / "vectors.vec")
+        assert vectors.words == plain
+        assert (vectors.matrix == run.model.words.weight.value[[words.index(word) for word in plain]]).all()
+
+
+def test_a_small_file_that_is_measured_keeps_its_first_example(texts):
+    run = nnkit.fit(write_config(texts.parent, "training: {epochs: 1}"), quiet=True)
+    first, other = sorted({line.split("\t")[0] for line in lines()})[:2]
+    (texts.parent / "test.tsv").write_text(f"{first}\tw1\n{other}\tw2\n{other}\tw3\n", encoding="utf-8")
+    assert nnkit.load(run.path).evaluate("test.tsv")["n"] == 3
+    assert len(recipe_of(texts, data={"dev": "test.tsv"}).data.dev) == 3
+
+
 def test_the_words_are_those_of_the_training_part_alone(texts):
     recipe = recipe_of(texts)
     trained_on = {word for text in recipe.data.train.texts for word in text.split()}

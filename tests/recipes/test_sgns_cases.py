@@ -178,6 +178,20 @@ def test_a_rate_of_fifty_takes_bounded_steps(config, workers):
     assert all(np.abs(p.value).max() < 50 for p in run.model.parameters())
 
 
+def test_a_rate_of_fifty_in_a_group_takes_bounded_steps_too(config):
+    """The bound was that of the optimizer's own rate; the vectors were NaN."""
+    run = quietly(config, "optimizer={lr: 1e-3, groups: [{match: '*', lr: 50}]}", "training.epochs=40")
+    assert all(np.abs(p.value).max() < 50 for p in run.model.parameters())
+
+
+@pytest.mark.parametrize("optimizer, schedules", [
+    ("{lr: 0.1, momentum: 0.5}", "{}"), ("{lr: 0.05, groups: [{match: 'w*', lr: 0.1, momentum: 0.5}]}", "{}"),
+    ("{lr: 0.1}", "{momentum: {type: linear, end: 0.5}}"), ("{lr: 0.1, momentum: 0.5}", "{momentum: {type: linear, end: 0}}")])
+def test_steps_are_bounded_by_the_largest_rate_and_momentum_that_come(config, optimizer, schedules):
+    run = quietly(config, f"optimizer={optimizer}", f"schedules={schedules}", "training.epochs=1")
+    assert run.recipe.largest_updates() == (0.1, 0.5)
+
+
 @workers_run
 @pytest.mark.case("wordvectors", 21)
 @pytest.mark.parametrize("workers", [1, 2])

@@ -123,6 +123,13 @@ def test_a_log_line_at_the_end_of_every_other_epoch_is_a_mark_as_well():
     assert fractions and [row["epochs"] for row in placed] == [0.75, 2, 2.25, 4]
 
 
+def test_the_log_line_of_a_run_that_patience_ended_is_no_end_of_an_epoch():
+    """Its step counted as the whole epoch, and all places on the axis of epochs were too far to the right."""
+    rows = [evaluation(4), evaluation(8), train(15), evaluation(16, 2), evaluation(20, 2), train(20, 2)]
+    placed, fractions = with_epochs(rows, {"eval.every": "4 steps", "log.every": "1 epoch"})
+    assert fractions and [row["epochs"] for row in placed] == [4 / 15, 8 / 15, 1, 16 / 15, 4 / 3, 4 / 3]
+
+
 def test_where_no_end_is_known_an_epoch_is_drawn_whole_by_its_last_rows():
     rows = [train(100), evaluation(150, dev_loss=1), train(200), train(300, 2), evaluation(300, 2, dev_loss=2), train(400, 2)]
     placed, fractions = with_epochs(rows, {"eval.every": "150 steps", "log.every": "100 steps"})

@@ -171,6 +171,7 @@ def test_what_is_no_npz_is_said_so_and_pictures_are_rows(here):
     ("{train: table.npz, max_size: 10}", "data.max_size: "),
     ("{train: tsv.tsv, features: {type: bag, hashed: 16}, min_count: 3}", "data.min_count: hashed words are not counted"),
     ("{train: tsv.tsv, features: {type: bag, hashed: 1}}", "data.features.hashed"),
+    ("{train: tsv.tsv, features: {type: bag, hashed: 10000000000}}", "data.features.hashed: expected a number less than"),
     ("{train: tsv.tsv, features: {type: bag, values: tf-idf}}", "data.features.values"),
     ("{train: tsv.tsv, features: {type: bags}}", "data.features"),
     ("{train: tsv.tsv, features: {values: tfidf}}", "data.features"),

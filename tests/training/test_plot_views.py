@@ -84,6 +84,12 @@ def test_the_command_takes_all_that_can_be_asked_for(capsys, figures):
     assert axis.get_yscale() == "log" and axis.lines[0].get_alpha() == 0.3 and axis.lines[0].get_xdata()[0] == 0.05
 
 
+def test_options_may_stand_between_runs(capsys):
+    runs = [make_run().id, make_run().id]
+    assert plot.main([runs[0], "--x", "steps", runs[1], "-o", "x.png"]) == 0
+    assert capsys.readouterr() == ("x.png\n", "")
+
+
 @pytest.mark.parametrize("given", ["1", "-0.5", "much", "nan"])
 def test_a_smoothing_that_cannot_be_is_one_line(capsys, given):
     make_run()

@@ -182,6 +182,20 @@ def test_files_of_another_run_do_not_fit(copied, capsys):
     assert "best.npz: does not fit the run's recipe" in error(capsys, 1, "evaluate", "moved", "new.csv")
 
 
+@pytest.mark.parametrize("words, said", [(["evaluate", "moved", "--checkpoint", "last", "new.csv"], "test_loss "),
+                                         (["predict", "moved", "--proba", "rows.csv"], "\t1000,2\n")])
+def test_options_may_stand_before_the_file(copied, capsys, words, said):
+    """A FILE that may be left out was taken as left out at the first option, and then called unrecognized."""
+    (copied.parent / "rows.csv").write_text("1000,2\n", encoding="utf-8")
+    assert main(words) == 0
+    assert said in capsys.readouterr().out
+
+
+def test_a_closed_standard_input_is_one_line(copied, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after `<&-`
+    assert error(capsys, 1, "predict", "moved") == "error: stdin: is closed; give a FILE"
+
+
 def test_standard_input_is_read_and_a_closed_pipe_is_no_traceback(copied):
     words = [sys.executable, "-m", "nnkit", "predict", "moved"]
     options = {"env": {**os.environ, "PYTHONWARNINGS": "error", "PYTHONIOENCODING": "ascii"}, "timeout": 100}

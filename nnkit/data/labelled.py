@@ -234,7 +234,7 @@ def read_json_lines(name: str, layout: Layout) -> tuple[Layout, list[Labelled], 
         if not isinstance(value[text], str) or not isinstance(value[label], (str, int, float)):
             column, wanted = (label, "a text or a number") if isinstance(value[text], str) else (text, "a text")
             raise DataError(f"{name}:{number}: {column} is {json.dumps(value[column]):.40}; expected {wanted}")
-        kind = value[label] if isinstance(value[label], str) else json.dumps(value[label])
+        kind = value[label] if isinstance(value[label], str) else json.dumps(value[label]).removesuffix(".0")  # 1.0 is 1
         try:
             f"{value[text]}{kind}".encode()
         except UnicodeEncodeError as error:

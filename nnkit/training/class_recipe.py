@@ -27,8 +27,10 @@ MISTAKES = 5  # that an evaluation keeps, to be shown
 
 Score = Literal["acc", "f1_macro", "f1_micro", "f1_weighted", "precision_macro", "recall_macro", "ece"]  # of metrics.SCORES
 
+Weight = Annotated[float, Field(gt=0, le=1e30)]  # beyond, their sums would not be finite in float32
+
 ClassWeights = Annotated[
-    Annotated[Literal["balanced"] | None, Tag("rule")] | Annotated[dict[str, Annotated[float, Field(gt=0)]], Tag("weights")],
+    Annotated[Literal["balanced"] | None, Tag("rule")] | Annotated[dict[str, Weight], Tag("weights")],
     Discriminator(lambda value: "weights" if isinstance(value, dict) else "rule")]
 
 

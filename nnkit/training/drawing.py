@@ -64,11 +64,13 @@ def write(figure: Any, paths: list[Path]) -> list[Path]:
 
 
 def checked(files: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """The paths; ConfigError for one that is not called as a picture is."""
+    """The paths; ConfigError for one that is not called as a picture is, or has no folder to lie in."""
     paths = [Path(file) for file in files]
     for path in paths:
         if path.suffix.lower() not in SUFFIXES:
             raise ConfigError(f"{path}: a picture's name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+        if not path.parent.is_dir():
+            raise ConfigError(f"{path}: cannot be written: there is no folder {path.parent}; make it first")
     return paths
 
 

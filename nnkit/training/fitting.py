@@ -112,6 +112,11 @@ def _wrong_schedules(tree: Node, settings: RunConfig) -> Iterator[Problem]:
             last = make_schedule(section, optimizer.defaults[name], settings)(1.0)
             if wrong := _out_of_bounds(settings, optimizer, name, last):
                 yield Problem(nearest(tree, "schedules", name, "end").place, f"schedules.{name}: ends at {last:g}; {wrong}")
+    for keys, section in schedule_sections(settings).items():
+        start = optimizer.defaults.get(keys[-1] if keys[1:] else "lr")
+        if section.type == "plateau" and start is not None and section.end > start:
+            yield Problem(nearest(tree, *keys, "end").place, f"{dotted(keys)}.end: {section.end:g} is above {start:g}, where the "
+                          "value starts, so that it would never fall; write a smaller one, or leave it out")
 
 
 def _out_of_bounds(settings: RunConfig, optimizer: Any, name: str, value: float) -> str:
@@ -135,6 +140,9 @@ def _wrong_warmups(tree: Node, settings: RunConfig) -> Iterator[Problem]:
         if isinstance(warmup, Interval) and warmup.unit == "epoch" and warmup.count >= epochs:
             yield Problem(nearest(tree, *keys, "warmup").place, f"{dotted(keys)}.warmup: {warmup}: the training has "
                           f"training.epochs: {epochs}, and nothing would be left of it; write fewer epochs, or steps")
+        elif warmup and keys[-1] == "eps":
+            yield Problem(nearest(tree, *keys, "warmup").place, f"{dotted(keys)}.warmup: the value would rise from 0, and eps is "
+                          "there so that nothing is divided by 0; leave it out")
 
 
 @contextmanager

@@ -116,6 +116,11 @@ def test_json_numbers_and_booleans_are_classes(tmp_path):
     assert pairs(path) == [("1", "a b"), ("true", "c"), ("x y", "")]
 
 
+def test_a_json_number_is_one_class_with_and_without_a_point(tmp_path):
+    path = write(tmp_path, "a.jsonl", '{"label": 1, "text": "a"}\n{"label": 1.0, "text": "b"}\n{"label": 1.5, "text": "c"}\n')
+    assert pairs(path) == [("1", "a"), ("1", "b"), ("1.5", "c")]
+
+
 @pytest.mark.parametrize("name, content, layout, said", [
     ("a.tsv", "pos\ta film\nneg\n", {}, "a.tsv:2: 1 cell where the first row has 2"),
     ("a.tsv", 'pos\ta film\nneg\t"a\nb"\n', {}, "a.tsv:3: 1 cell where the first row has 2; set data.format: csv"),

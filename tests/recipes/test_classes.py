@@ -102,6 +102,7 @@ def test_the_loss_at_the_start_is_what_is_expected(folder, loss):
     ("{class_weights: {zzz: 3}}", "c.yaml:5:24: loss.class_weights.zzz: the data has no such class; there are common, rare, żab"),
     ("{class_weights: balancd}", "c.yaml:5:23: loss.class_weights: expected 'balanced', got 'balancd'; did you mean 'balanced'?"),
     ("{class_weights: {rare: 0}}", "c.yaml:5:30: loss.class_weights.rare: expected a number greater than 0, got 0"),
+    ("{class_weights: {rare: 1e308}}", "c.yaml:5:30: loss.class_weights.rare: expected a number of at most 1e+30, got 1e+308"),
     ("{label_smoothing: 1}", "c.yaml:5:25: loss.label_smoothing: expected a number less than 1, got 1"),
     ("{smoothing: 0.1}", "did you mean 'label_smoothing'?"),
 ])

@@ -208,7 +208,7 @@ def test_an_unknown_kind_of_picture_is_refused_with_those_there_are(name):
 
 
 def test_a_picture_that_cannot_be_written_is_a_clear_error():
-    with pytest.raises(UserError, match=r"missing.x\.png: cannot be written"):
+    with pytest.raises(UserError, match=r"missing.x\.png: cannot be written: there is no folder missing"):
         plot_run(make_run(), ["missing/x.png"])
 
 

@@ -255,6 +255,12 @@ def test_what_is_no_warm_up_is_refused_in_one_line_that_says_how_one_looks(wrong
     ("schedules: {momentum: {type: constant, warmup: 5 epochs}}\ntraining: {epochs: 2}",
      "net.yaml:3:48: schedules.momentum.warmup: 5 epochs: the training has training.epochs: 2, and nothing would be left of it; "
      "write fewer epochs, or steps"),
+    ("schedules: {eps: {type: constant, warmup: 5 steps}}\noptimizer: {type: Adam}",
+     "net.yaml:3:43: schedules.eps.warmup: the value would rise from 0, and eps is there so that nothing is divided by 0; leave "
+     "it out"),
+    ("schedule: {type: plateau, end: 0.5}\neval: {monitor: -dev_loss}\noptimizer: {lr: 0.1}",
+     "net.yaml:3:32: schedule.end: 0.5 is above 0.1, where the value starts, so that it would never fall; write a smaller one, "
+     "or leave it out"),
 ])
 def test_a_mistake_has_its_place_and_the_way_out(refused, text, said):
     assert refused(text) == said

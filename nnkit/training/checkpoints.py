@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from nnkit.errors import UserError
+from nnkit.files import replacing
 from nnkit.nn.saving import write_npz
-from nnkit.training.files import replacing
 
 FORMAT = 2  # 1 had no schedules but the learning rate's
 COPIES = 3  # of a checkpoint, while one is written

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from nnkit.errors import ConfigError, UserError
+from nnkit.files import replacing
 from nnkit.training.curves import Points, thinned
-from nnkit.training.files import replacing
 
 # Okabe and Ito's, which colour-blind readers can tell apart
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from nnkit.errors import UserError
+from nnkit.files import replacing
 from nnkit.training.curves import rows_of
-from nnkit.training.files import replacing
 from nnkit.training.metrics import is_number, read_metrics
 from nnkit.training.run_directory import RunDirectory
 from nnkit.training.using import Weights

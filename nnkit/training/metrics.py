@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from nnkit.errors import DataError
-from nnkit.training.files import plain, replacing
+from nnkit.files import replacing
+from nnkit.training.files import plain
 
 FIRST_COLUMNS = ["epoch", "step", "seconds", "lr", "train_loss"]
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from nnkit.errors import ConfigError, UserError
-from nnkit.training.files import name_mistake, plain, replacing
+from nnkit.files import replacing
+from nnkit.training.files import name_mistake, plain
 
 try:
     import fcntl

@@ -18,12 +18,13 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from nnkit.autograd.rows import is_compiled
 from nnkit.errors import ConfigError, DataError, UserError
+from nnkit.files import replacing
 from nnkit.nn import Module
 from nnkit.training import config as configs
 from nnkit.training.checkpoints import check_room
 from nnkit.training.console import Console
 from nnkit.training.details import config_lines, environment_line, parameter_lines
-from nnkit.training.files import plain, replacing
+from nnkit.training.files import plain
 from nnkit.training.fitting import check_config, locating
 from nnkit.training.loop import Callback, Trainer
 from nnkit.training.making import make_optimizer, make_schedules, recipe_file

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from nnkit.errors import DataError
+from nnkit.files import replacing
 
 START = 1 << 16  # bytes that are looked at to tell a format
 
@@ -77,27 +78,14 @@ def _some(name: str, start: bytes) -> bytes:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A binary file that takes the place of `path` when the block ends well; packed where the name ends in .gz.
-
-    A reader finds the old file or the new one, never half of one. It is not forced to the disk (fsync): vectors are made
-    from a checkpoint, which is.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            if path.suffix.lower() == ".gz":
-                with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:  # same vectors, same bytes
-                    yield packed  # type: ignore[misc]
-            else:
-                yield file
-        os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename == os.fspath(temporary):
-            error.filename = os.fspath(path)  # the name that the user gave
-        raise
+def replacing_vectors(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """`nnkit.files.replacing`, packed where the name ends in .gz; not synced, for vectors are made from a checkpoint, which is."""
+    with replacing(path, synced=False) as file:
+        if Path(path).suffix.lower() == ".gz":
+            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:  # same vectors, same bytes
+                yield packed  # type: ignore[misc]
+        else:
+            yield file
 
 
 def check_promise(source: Source, words: int, dim: int, least: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnkit.errors import ConfigError
 from nnkit.vectors.binary_format import is_binary, read_binary, write_binary
-from nnkit.vectors.files import opened, replacing
+from nnkit.vectors.files import opened, replacing_vectors
 from nnkit.vectors.numpy_format import read_npz, write_npz
 from nnkit.vectors.text_format import read_text, write_text
 
@@ -42,7 +42,7 @@ def write(path: str | os.PathLike[str], words: Sequence[str], matrix: np.ndarray
         raise ConfigError(f"{path}: the name says no format; end it in {', '.join(FORMATS)}, and in .gz after that to pack it")
     if form == "npz" and packed:
         raise ConfigError(f"{path}: an .npz is not packed, so that it can be mapped; leave out .gz")
-    with replacing(path) as file:
+    with replacing_vectors(path) as file:
         if form == "npz":
             write_npz(file, words, matrix)
         elif form == "word2vec-binary":

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nnkit.errors import ConfigError, UserError
-from nnkit.vectors.files import replacing
+from nnkit.files import replacing
 
 METHODS = ("pca", "tsne", "umap")
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -88,7 +88,7 @@ def draw_map(words: Sequence[str], points: np.ndarray, path: str | os.PathLike[s
         labelled = _label(axis, canvas, words, points)
         undated: dict[str, Any] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[path.suffix.lower()]
         try:
-            with replacing(path) as file:
+            with replacing(path, synced=False) as file:
                 figure.savefig(file, format=path.suffix[1:].lower(), dpi=150, metadata=undated)
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from nnkit.errors import DataError
+from nnkit.files import replacing
 from nnkit.vectors import decimals
-from nnkit.vectors.files import replacing
 
 # all that splits or trims a line, here or in a browser, but not the ASCII space; and what cannot be seen
 _SPECIAL = re.compile(r"[^\S ]|[\x00-\x1f\x7f\ufeff]")
@@ -34,12 +34,12 @@ def write_projector(folder: str | os.PathLike[str], words: Sequence[str], matrix
     except UnicodeEncodeError as error:
         broken = next(word for word in words if any("\ud800" <= letter <= "\udfff" for letter in word))
         raise DataError(f"the word {broken!r} cannot be written in UTF-8 ({error.reason}); replace it") from None
-    with replacing(vectors) as file:
+    with replacing(vectors, synced=False) as file:
         step = max(1, (1 << 14) // max(matrix.shape[1], 1))
         for first in range(0, len(matrix), step):
             for row in decimals.format_rows(matrix[first:first + step].astype(np.float32, copy=False)):
                 file.write(row.replace(b" ", b"\t") + b"\n")
-    with replacing(labels) as file:
+    with replacing(labels, synced=False) as file:
         file.write(text)
     return [vectors, labels]
 

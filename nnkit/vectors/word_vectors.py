@@ -179,13 +179,16 @@ class WordVectors:
             raise UnknownWord(word, self.words) from None
 
     def _safe_lengths(self) -> np.ndarray:
-        """(n,): the lengths of the rows, 1 for a row of zeros: its products are 0, and so are its cosines then."""
+        """(n,): the lengths of the rows, 1 for a row of zeros: its products are 0, and so are its cosines then.
+
+        As zeros counts a row so short (1e-38 in float32) that its numbers have lost their digits.
+        """
         if self._lengths is None:
             lengths = np.empty(len(self), self.matrix.dtype)
             for first in range(0, len(self), 4096):  # in float64, for the square of a float32 may be too large or too small
                 rows = self.matrix[first:first + 4096].astype(np.float64)
                 lengths[first:first + 4096] = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-            lengths[lengths == 0] = 1
+            lengths[lengths < np.finfo(lengths.dtype).tiny] = 1
             self._lengths = lengths
         return self._lengths
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from nnkit.errors import ConfigError, UserError
+from nnkit.files import replacing
 from nnkit.training import run_directory
-from nnkit.training.run_directory import RunDirectory, list_runs, plain, replacing
+from nnkit.training.run_directory import RunDirectory, list_runs, plain
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nnkit.errors import UserError
@@ -32,6 +32,7 @@ def test_likeness_is_the_cosine(animals):
 
 @pytest.mark.case("wordvectors", 29)
 @given(vectors=any_vectors(numbers=MODERATE))
+@example(vectors=WordVectors(["too short for its digits"], np.full((1, 2), 1e-45, np.float32)))  # a cosine of 2
 def test_every_cosine_is_a_number_from_minus_one_to_one(vectors):
     zero = "a word of zeros"
     vectors = WordVectors([*vectors.words, zero], np.concatenate([vectors.matrix, np.zeros_like(vectors.matrix[:1])]))

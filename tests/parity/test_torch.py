@@ -18,6 +18,7 @@ from nnkit import RowGrad, Tensor, default_dtype, grad, losses, nn, ops, optim
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
+import torch_network  # noqa: E402, F401  # the table's second part
 from torch_layers import LAYERS  # noqa: E402
 from torch_operations import NO_EQUAL, TABLE  # noqa: E402
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -29,14 +30,14 @@ from nnkit.training.interval import Interval
 from nnkit.training.sections import Section
 from nnkit.training.updates import ConstantSchedule, OptimizerConfig, ScheduleConfig, SchedulesConfig, SGDConfig
 
-# A validation context {LOCATE_PATHS: True} makes every path report its location, as an error of this type.
+# A validation context {LOCATE_PATHS: True} makes every path report its location, as an error of this type. Its context says
+# where `inside` of the value paths are, as lists of keys, and how to `resolve` one, by its text and the folder of its config.
 LOCATE_PATHS = "locate_paths"
-
 
 FEWEST_LOSSES = 100  # that a mean in metrics.jsonl is taken of where not every loss is computed
 
 
-def resolve_path(text: str, folder: Path, builtin: bool = False) -> str:
+def resolve_path(text: str, folder: str | Path, builtin: bool = False) -> str:
     """The absolute, normalised path that `text` means in a config of `folder`. ValueError where it means none.
 
     `$NNKIT_DATA/` at its start is replaced from the environment; `~` and other variables are not special.
@@ -59,10 +60,14 @@ def resolve_path(text: str, folder: Path, builtin: bool = False) -> str:
 
 
 def _validate_path(text: str, info: ValidationInfo, builtin: bool) -> str:
-    # Only who read the config knows in which file a value stood: it asks where the paths are, and resolves them itself.
-    if info.context and info.context.get(LOCATE_PATHS):
-        raise PydanticCustomError(LOCATE_PATHS, "a path", {"builtin": builtin})
+    locate(info, [()], partial(resolve_path, builtin=builtin))
     return resolve_path(text, Path.cwd(), builtin)
+
+
+def locate(info: ValidationInfo, inside: Sequence[tuple[str | int, ...]], resolve: Callable[[str, Path], str]) -> None:
+    """Report paths, if `info` asks for them: only who read the config knows in which file a value stood, and resolves them."""
+    if inside and info.context and info.context.get(LOCATE_PATHS):
+        raise PydanticCustomError(LOCATE_PATHS, "a path", {"inside": inside, "resolve": resolve})
 
 
 def _data_source(text: str, info: ValidationInfo) -> str:
@@ -173,13 +178,18 @@ class RunConfig(Section):
 
 @dataclass(frozen=True)
 class PublicPath:
-    """One key. `type` is that of its section where the section has several, as in schedule.end of type linear."""
+    """One key. `type` is that of its section where the section has several, as in schedule.end of type linear.
+
+    annotation, metadata: what it may be, as pydantic has it.
+    """
 
     path: str
     default: Any
     help: str
     required: bool = False
     type: str = ""
+    annotation: Any = None
+    metadata: tuple[Any, ...] = ()
 
 
 def public_paths(model_class: type[BaseModel]) -> list[PublicPath]:
@@ -197,7 +207,8 @@ def _walk(model: type[BaseModel], instance: BaseModel | None, prefix: str, varia
         sections = [s for s in sections_in(field.annotation) if s not in above]  # a layer may hold layers
         is_section = bool(sections) and (default is None or isinstance(default, BaseModel))
         if not is_section:
-            yield PublicPath(prefix + name, default, field.description or "", required, variant)
+            yield PublicPath(prefix + name, default, field.description or "", required, variant, field.annotation,
+                             tuple(field.metadata))
         for section in sections:
             own = default if type(default) is section else None
             tag = tag_of(section) if len(sections) > 1 else variant

@@ -35,7 +35,7 @@ def paths(value, above=()):
 
 def test_the_example_is_a_config(tmp_path):
     (example,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    (tmp_path / "c.yaml").write_text(example.replace("../recipes/classifier.py", "classifier"), encoding="utf-8")
+    (tmp_path / "c.yaml").write_text(example.replace("recipes/classifier.py", "classifier"), encoding="utf-8")
     tree = configs.read_tree(tmp_path / "c.yaml", [])
     settings = configs.validate(tree, load_recipe(recipe_file(tree)).Config)
     assert settings.optimizer.lr == 0.5 and settings.data.train == str(tmp_path / "reviews.tsv")

@@ -14,8 +14,9 @@ import numpy as np
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from nnkit import losses, nn, ops
+from nnkit.data.encoded import gather
 from nnkit.data.text_inputs import TextInputs
-from nnkit.errors import ConfigError, DataError
+from nnkit.errors import DataError
 from nnkit.nn import init
 from nnkit.training import OptimizerConfig, Section, TrainingConfig
 from nnkit.training.class_recipe import ClassBatch, ClassConfig, ClassRecipe
@@ -68,6 +69,11 @@ class Bags(NamedTuple):
 
     ids: np.ndarray
     offsets: np.ndarray
+
+    def part(self, index, of):
+        """Every of-th of the texts, from number `index` on."""
+        places, offsets = gather(np.append(self.offsets, len(self.ids)), np.arange(index, len(self.offsets), of))
+        return Bags(self.ids[places], offsets)
 
     def without(self, dropped):
         """The same but for the words where `dropped`, (words,) bool, is true."""
@@ -127,10 +133,7 @@ class DeepAveragingNetwork(ClassRecipe):
         words = nn.Embedding.from_pretrained(table, freeze=False)
         if isinstance(specs, int):
             specs = [{"type": "Linear", "out_features": model.dim}, {"type": "ReLU"}] * specs + [{"type": "Linear"}]
-        try:
-            layers = build_layers(specs, model.dim, len(self.labels), rng)
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
+        layers = build_layers(specs, model.dim, len(self.labels), rng)
         network = AveragingNetwork(words, layers, model.word_dropout, rng)
         if self.start is not None:
             self.start.fill(network)

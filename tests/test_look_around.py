@@ -90,3 +90,59 @@ def test_list_has_what_there_is_each_with_a_line_of_help(kind, some, capsys):
     names, texts = lines[::2], lines[1::2]
     assert all(any(name.startswith(one) for name in names) for one in some)
     assert len(names) == len(set(names)) and all(text.startswith("    ") and text.strip() for text in texts)
+
+
+@pytest.mark.parametrize("kind", ["recipes", "layers", "losses", "optimizers", "ops"])
+def test_list_says_where_each_is_defined_from_the_folder_of_nnkit(kind, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["list", kind]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    root = shipped_folder("recipes").parent
+    for signature, text in zip(lines[::2], lines[1::2]):
+        help_, _, place = text.removesuffix("]").rpartition("   [")
+        file, _, line = place.partition(":")
+        assert help_.strip() and (root / file).is_file()
+        if kind != "recipes":
+            name = signature.partition("(")[0]
+            defined = (root / file).read_text(encoding="utf-8").splitlines()[int(line) - 1]
+            assert defined.partition("(")[0].partition(":")[0] in (f"class {name}", f"def {name}")
+
+
+LAYERS = """\
+from nnkit import nn
+
+class Plain(nn.Module):
+    def __init__(self, depth=2, *, rng=None): pass
+    def forward(self, x): return x
+
+class Shift(nn.Linear):
+    \"\"\"x W + b, and one more\"\"\"
+"""
+
+
+def test_list_has_layers_of_ones_own_of_a_file_or_one_of_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/layers.py").write_text(LAYERS, encoding="utf-8")
+    plain = ["Plain(depth=2, *, rng=None)", "    [mine/layers.py:3]"]
+    shift = ["Shift(in_features, out_features, bias=True, *, rng=None)", "    x W + b, and one more   [mine/layers.py:7]"]
+    for name, expected in (("", [*plain, *shift]), (":Shift", shift)):
+        assert main(["list", "layers", f"mine/layers.py{name}"]) == 0
+        assert capsys.readouterr().out.splitlines() == expected
+
+
+@pytest.mark.parametrize("words, code, said", [
+    (["layers", "layres.py"], 2, "error: no such file: {0}/layres.py; did you mean 'layers.py'?"),
+    (["layers", "layers.py:Plian"], 2, "error: {0}/layers.py has no class 'Plian'; did you mean 'Plain'?"),
+    (["layers", "layers"], 2, "error: layers: expected a file of Python, layers.py, or a class in one, layers.py:Highway"),
+    (["layers", "empty.py"], 1, "error: empty.py: there is no layer in it; a layer is a class that extends nnkit.nn.Module"),
+    (["layers", "broken.py"], 2, "error: {0}/broken.py:2: ZeroDivisionError: division by zero"),
+    (["ops", "layers.py"], 2, "error: layers.py: only layers are listed of a file: nnkit list layers layers.py"),
+])
+def test_what_list_cannot_do_is_said_in_a_line(tmp_path, monkeypatch, capsys, words, code, said):
+    monkeypatch.chdir(tmp_path)
+    for name, text in {"layers.py": LAYERS, "empty.py": "x = 1\n", "broken.py": "x = 1\n1 / 0\n"}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert main(["list", *words]) == code
+    printed = capsys.readouterr()
+    assert printed.err.startswith(said.format(tmp_path)) and printed.err.count("\n") == 1 and not printed.out

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from nnkit.errors import ConfigError
 from nnkit.training.config_text import shown, to_scalar, to_yaml
 from nnkit.training.places import AtKey, Place, PlacedError, Problem, dotted
-from nnkit.training.schema import LOCATE_PATHS, PublicPath, public_paths, resolve_path, sections_in, tag_of
+from nnkit.training.schema import LOCATE_PATHS, PublicPath, public_paths, sections_in, tag_of
 from nnkit.training.synonyms import explain, plain
 from nnkit.training.yaml_nodes import Node, reads_as
 from nnkit.training.yaml_tree import read_tree
@@ -64,11 +65,13 @@ def validate(tree: Node, model_class: type[M]) -> M:
     for error in _attempt(model_class, data, {LOCATE_PATHS: True})[1]:
         if error["type"] == LOCATE_PATHS:
             found = _find(tree, model_class, error["loc"])
-            try:
-                path = resolve_path(found.node.value, found.node.place.folder, error["ctx"]["builtin"])
-            except ValueError:
-                continue  # it stays as it is, and is refused below with the rest
-            _put(data, found.keys, path)
+            for inside in error["ctx"]["inside"]:
+                node = _below(found.node, inside)
+                try:
+                    path = error["ctx"]["resolve"](node.value, node.place.folder)
+                except ValueError:
+                    continue  # it stays as it is, and is refused below with the rest
+                _put(data, (*found.keys, *inside), path)
     config, errors = _attempt(model_class, data, {})
     if config is None:
         raise PlacedError(_problems(tree, model_class, errors))
@@ -194,10 +197,16 @@ def _problems(tree: Node, model_class: type[BaseModel], errors: list[Any]) -> It
 
 
 def _place_in(node: Node, mistake: AtKey) -> Place:
-    inner = node.value.get(mistake.key) if isinstance(node.value, dict) else None
-    if inner is None:
-        return node.place
-    return inner.place if mistake.of_value or inner.key_place is None else inner.key_place
+    inner = _below(node, mistake.keys)
+    return inner.place if mistake.of_value or inner is node or inner.key_place is None else inner.key_place
+
+
+def _below(node: Node, keys: tuple[str | int, ...]) -> Node:
+    """The node that these keys lead to; `node` itself where they do not lead anywhere."""
+    try:
+        return reduce(lambda inner, key: inner.value[key], keys, node)
+    except (KeyError, IndexError, TypeError):
+        return node
 
 
 def _misspelt(found: _Found, name: str) -> _Found | None:

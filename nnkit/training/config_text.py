@@ -15,9 +15,24 @@ from nnkit.training.places import shortened
 from nnkit.training.yaml_nodes import CORE_RESOLVERS
 
 
-def to_yaml(config: BaseModel) -> str:
-    """The config with every default written out. Read again it gives an equal one."""
-    return _dump(config.model_dump(mode="json"), flow=False)
+def to_yaml(config: BaseModel, copies: Mapping[str, str] = {}) -> str:
+    """The config with every default written out. Read again it gives an equal one.
+
+    copies: for files that types of layers name, as `file.py:Layer`, the paths to write in their place.
+    """
+    return _dump(_renamed(config.model_dump(mode="json"), copies), flow=False)
+
+
+def _renamed(value: Any, copies: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_renamed(inner, copies) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    made = {key: _renamed(inner, copies) for key, inner in value.items()}
+    if isinstance(name := made.get("type"), str):
+        file, colon, kind = name.rpartition(":")
+        made["type"] = copies.get(file, file) + colon + kind
+    return made
 
 
 def to_scalar(value: Any) -> str:

@@ -73,18 +73,24 @@ class Problem:
 
 
 class AtKey(ValueError):
-    """Raised by a validator of a whole section, about one of its keys; or, `of_value`, about what that key is set to."""
+    """Raised by a validator of a whole section, about one of its keys; or, `of_value`, about what that key is set to.
 
-    def __init__(self, text: str, key: str, of_value: bool = False):
-        self.key, self.of_value = key, of_value
+    key: of what is nested in the section, all keys on the way to it.
+    """
+
+    def __init__(self, text: str, key: str | tuple[str | int, ...], of_value: bool = False):
+        self.keys, self.of_value = key if isinstance(key, tuple) else (key,), of_value
         super().__init__(text)
 
 
 class KeyedError(ConfigError):
-    """A mistake in the value of a key that shows when the data is there. keys: the way to it, from the root of the config."""
+    """A mistake in the value of a key that shows when the data is there. keys: the way to it, from the root of the config.
 
-    def __init__(self, keys: tuple[str | int, ...], text: str):
-        self.keys = keys
+    inside: from there on to what the text names itself.
+    """
+
+    def __init__(self, keys: tuple[str | int, ...], text: str, inside: tuple[str | int, ...] = ()):
+        self.keys = (*keys, *inside)
         super().__init__(f"{dotted(keys)}: {text}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -13,13 +12,12 @@ from nnkit.autograd import Tensor
 from nnkit.errors import ConfigError, UserError
 from nnkit.metrics import Tally
 from nnkit.nn import Module
+from nnkit.training.own_code import files_to_keep, forget, run_file
 from nnkit.training.places import shortened
 from nnkit.training.schema import RunConfig
 
 if TYPE_CHECKING:
     import numpy as np
-
-_helpers: set[str] = set()  # names of the modules that the last recipe imported from its own folder
 
 
 class Recipe:
@@ -36,8 +34,9 @@ class Recipe:
     class, which `load_recipe` makes anew for every run; it is None where nobody looks. Hand it on to `nnkit.data.load_corpus`.
     remark: what a person should hear of the inputs of the last `predict` or `generate`, once that has come to its end.
     tally: what the last `evaluate` or `score` of a classifier counted: its tables and mistakes, beside the measures.
-    A batch is any object with `count`, the items its loss is about, and `units`, the words or examples it accounts for
-    (their sum over an epoch is `units_per_epoch`).
+    A batch is any object with `count`, what the mean of its loss divides by (its examples or tokens, or the sum of their
+    weights), and `units`, the words or examples it accounts for (their sum over an epoch is `units_per_epoch`). Several ranks
+    share it as nnkit/training/parts.py has it: by the rows of its arrays, or by its own method part(index, of).
     """
 
     Config: type[RunConfig]
@@ -79,6 +78,16 @@ class Recipe:
     def evaluate(self, model: Any) -> dict[str, float]:
         """Measures on data held out, `dev_...`; the model is in evaluation mode. Nothing where there is none."""
         return {}
+
+    def count_part(self, model: Any, index: int, of: int) -> Any:
+        """Where ranks share an evaluation: what `measures_from` needs of every of-th of the held-out batches, from number
+        `index` on; those of all parts are added up with +. None where it cannot be shared: the first rank then evaluates.
+        """
+        return None
+
+    def measures_from(self, counted: Any) -> dict[str, float]:
+        """What `evaluate` returns, from what was counted of all parts."""
+        raise NotImplementedError
 
     def facts(self) -> dict[str, Any]:
         """What there is to say of the data; goes into run.json as it is. A "notice" in it is shown, too."""
@@ -163,23 +172,9 @@ def load_recipe(path: Path) -> type[Recipe]:
     Files beside it can be imported by it, and only while it is loaded; each recipe gets its own, as they are now.
     ConfigError names the file and the line of an error.
     """
-    for helper in _helpers:  # of another recipe, or from before it was edited
-        sys.modules.pop(helper, None)
-    _helpers.clear()
-    before = set(sys.modules)
+    forget()  # what was imported for another recipe, or before it was edited
     name = f"nnkit_recipe_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # pydantic looks up the annotations of a class in its module
-    sys.path.insert(0, str(path.parent))
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise ConfigError(f"{path}:{_line_of(error, path)}: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(str(path.parent))
-        _helpers.update(_modules_in(path.parent).keys() - before)
+    module = run_file(path, name)
     found = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Recipe) and c.__module__ == name]
     if len(found) != 1:
         raise ConfigError(f"{path}: expected one class that extends nnkit.training.Recipe, found {len(found)}")
@@ -189,34 +184,8 @@ def load_recipe(path: Path) -> type[Recipe]:
     return found[0]
 
 
-def local_files(recipe: type[Recipe]) -> dict[str, Path]:
-    """What a run must keep to be repeated: the recipe's file first, then what is imported from its folder, by relative name."""
-    file = Path(str(sys.modules[recipe.__module__].__file__))
-    helpers = sorted(_modules_in(file.parent).values())
-    return {file.name: file} | {helper.relative_to(file.parent).as_posix(): helper for helper in helpers}
-
-
-def _modules_in(folder: Path) -> dict[str, Path]:
-    """Name and file of the loaded modules that an import finds in `folder`; nnkit itself is none, in a checkout's folder."""
-    found = {}
-    for name, module in list(sys.modules.items()):
-        origin = getattr(module, "__file__", None)
-        if not origin or name.split(".")[0] == "nnkit":
-            continue
-        place = folder.joinpath(*name.split("."))
-        for file in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
-            if file.is_file() and os.path.realpath(file) == os.path.realpath(origin):
-                found[name] = file
-    return found
-
-
-def _line_of(error: BaseException, path: Path) -> int:
-    """The last line of `path` that the error passed through."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return error.lineno or 1
-    line, trace = 1, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
+def local_files(recipe: type[Recipe], layers: Iterable[Path] = ()) -> dict[str, Path]:
+    """What a run must keep to be repeated, by name: the recipe's file first, what is imported from its folder, then the files
+    of layers that its config names, with what they import.
+    """
+    return files_to_keep(Path(str(sys.modules[recipe.__module__].__file__)), layers)

@@ -37,7 +37,7 @@ LOCATE_PATHS = "locate_paths"
 FEWEST_LOSSES = 100  # that a mean in metrics.jsonl is taken of where not every loss is computed
 
 
-def resolve_path(text: str, folder: str | Path, builtin: bool = False) -> str:
+def resolve_path(text: str, folder: Path, builtin: bool = False) -> str:
     """The absolute, normalised path that `text` means in a config of `folder`. ValueError where it means none.
 
     `$NNKIT_DATA/` at its start is replaced from the environment; `~` and other variables are not special.

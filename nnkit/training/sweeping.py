@@ -25,6 +25,8 @@ from nnkit.errors import ConfigError, UserError
 from nnkit.training import config as configs
 from nnkit.training.fitting import check_config
 from nnkit.training.making import recipe_file
+from nnkit.training.own_code import load_file
+from nnkit.training.own_layers import files_of_layers
 from nnkit.training.recipe import load_recipe, local_files
 from nnkit.training.run_directory import RunDirectory, check_name
 from nnkit.training.signals import StopRequest
@@ -183,9 +185,12 @@ def check_settings(config: Path, settings: Settings) -> str:
 
 
 def fingerprint(config: Path) -> str:
-    """What a config says with all that it includes, and the code of its recipe."""
+    """What a config says with all that it includes, and the code of its recipe and of its layers."""
     tree = configs.read_tree(config, [])
-    code = local_files(load_recipe(recipe_file(tree)))
+    recipe_class, layers = load_recipe(recipe_file(tree)), files_of_layers(tree)
+    for file in layers:
+        load_file(file)  # for what it imports
+    code = local_files(recipe_class, layers)
     said = json.dumps(tree.plain(), sort_keys=True, default=str).encode()
     return hashlib.sha256(b"\0".join([said, *(code[name].read_bytes() for name in sorted(code))])).hexdigest()
 

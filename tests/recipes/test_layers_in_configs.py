@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import nnkit
+from nnkit import Tensor, nn
 from nnkit.__main__ import main
+from nnkit.training.components import OF_OTHERS, build_layers, check_layer, known_layers
 
 LAYERS = """
     - {type: Linear, out_features: 6}
@@ -60,7 +62,46 @@ def test_every_derivative_of_such_a_model_is_checked(config, capsys):
 
 
 def test_a_last_batch_of_one_is_a_line_without_a_traceback(config, capsys):
-    assert main(["train", str(config), "training.batch_size=53"]) == 1
+    assert main(["train", str(config), "training.batch_size=53"]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("command line: training.batch_size=53: training.batch_size: 53 leaves a last batch of one example")
     assert "BatchNorm1d(6): expected at least two values a feature in training, got an input of shape (1, 6)" in said
     assert "take a batch size that leaves no last batch of one example" in said
+
+
+@pytest.mark.parametrize("name", sorted(known_layers()))
+def test_every_layer_that_a_config_may_name_is_made_and_keeps_each_example_apart(name):
+    given = {"layer": {"type": "Tanh"}} if name == "Residual" else {}
+    model = build_layers([check_layer({"type": name, **given})], 3, 3, np.random.default_rng(0)).eval()
+    x = Tensor(np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32))
+    y = model(x).value
+    assert y.shape == (4, 3) and type(model[0]) is getattr(nn, name)
+    for i in range(4):
+        np.testing.assert_allclose(model(x[i:i + 1]).value, y[i:i + 1], rtol=1e-5)
+
+
+def test_the_layers_that_a_config_may_not_name_are_there_and_said_to_be_for_something_else():
+    for name in OF_OTHERS:
+        assert issubclass(getattr(nn, name), nn.Module)
+        with pytest.raises(ValueError, match=f"no layer named '{name}'; what is of that name is for ids or sequences"):
+            check_layer({"type": name})
+
+
+@pytest.mark.parametrize("layers, said", [  # ^ stands before the place
+    ("[{type: Dropout, ^p: -1}, {type: Linear}]", "model.layers[0]: Dropout: p must be at least 0 and less than 1, got -1"),
+    ("[{type: Residual, layer: {type: GELU, ^approximate: x}}]", "model.layers[0]: Residual.layer: GELU: approximate must be"),
+    ("[{type: ReLU}, ^{type: Linear, out_features: 0}]", "model.layers[1]: Linear: expected sizes of at least 1, got 2 and 0"),
+    ("[^{type: Linear}, {type: Linear}]", "model.layers[0]: Linear needs out_features"),
+    ("[{type: Tanh}, {type: LayerNorm, ^normalized_shape: 7}]", "model.layers[1]: normalized_shape is 7, but 2 come in"),
+    ("[{type: Residual, layer: [{type: Tanh}, {type: LayerNorm, eps: ^x}]}]", "model.layers[0]: Residual.layer[1]: LayerNorm.ep"),
+    ("[{type: Residual, ^layer: [{type: Linear, out_features: 4}]}]", "model.layers[0].layer: 4 numbers come out, but 2 come in"),
+    ("[{type: Residual, layer: ^3}]", "model.layers[0]: Residual.layer: expected a layer such as {type: Linear"),
+    ("[^{type: Residual}]", "model.layers[0]: Residual needs layer"),
+    ("[{type: Linear, out_features: 3}, {type: Tanh}]", "model.layers: 3 numbers come out, but there are 2 classes"),
+])
+def test_a_mistake_in_a_layer_has_its_place(config, layers, said):
+    line = f"model: {{{'' if '^' in layers else '^'}layers: {layers}}}"
+    config.write_text(f"recipe: classifier\ndata: {{train: table.csv, dev: 0.1}}\n{line.replace('^', '')}\n", encoding="utf-8")
+    with pytest.raises(nnkit.ConfigError) as error:
+        nnkit.fit(config, quiet=True)
+    assert str(error.value).startswith(f"{config}:3:{line.index('^') + 1}: {said}") and "\n" not in str(error.value)

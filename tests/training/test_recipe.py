@@ -81,7 +81,7 @@ def test_each_recipe_gets_the_helper_beside_it_as_it_is_now(own, tmp_path):
 def test_a_recipe_in_the_folder_of_nnkit_does_not_take_nnkit_along():
     root = nnkit.training.recipe.shipped_folder("recipes")
     assert list(local_files(load_recipe(root / "sgns.py"))) == ["sgns.py"]
-    assert not [name for name in nnkit.training.recipe._modules_in(root.parent) if name.split(".")[0] != "tests"]
+    assert not [name for name in nnkit.training.own_code.modules_in(root.parent) if name.split(".")[0] != "tests"]
 
 
 @pytest.mark.parametrize("old, new, said", [

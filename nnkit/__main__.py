@@ -20,6 +20,8 @@ COMMANDS = {  # the module of each, and what it does
     "sweep": ("nnkit.commands.sweep", "train all combinations of some settings, print one table"),
     "runs": ("nnkit.commands.runs", "list runs: what they came to, in what they differ"),
     "show": ("nnkit.commands.show", "every key of a config or a run, with its value and its help"),
+    "init": ("nnkit.commands.init", "make a folder of your own: a config, a recipe, a layer and its tests"),
+    "graph": ("nnkit.commands.graph", "draw the computation graph of one training step"),
     "list": ("nnkit.commands.list", "list recipes, layers, losses, optimizers or operations"),
     "export": ("nnkit.commands.export", "write word vectors, weights or curves for other tools"),
 }

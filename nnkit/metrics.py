@@ -112,6 +112,13 @@ class Tally:
             del self.mistakes[self._keep:]
         return predicted
 
+    def __add__(self, other: Tally) -> Tally:
+        """What both have counted: the same as if one had counted all."""
+        total = Tally(self.names, self._keep)
+        total.counts, total.loss, total._bins = self.counts + other.counts, self.loss + other.loss, self._bins + other._bins
+        total.mistakes = sorted(self.mistakes + other.mistakes, key=lambda mistake: -mistake.probability)[:self._keep]
+        return total
+
     @property
     def n(self) -> int:
         """How many examples were counted."""

@@ -16,7 +16,8 @@ def python_docs_cache(request, tmp_path_factory):
 
     It outlives the session, for extracting builtin:python-docs takes ten seconds; a changed extractor gets a new one.
     """
-    version = hashlib.sha256((PROJECT / "nnkit/data/python_docs.py").read_bytes()).hexdigest()[:8]
+    extractors = (PROJECT / f"nnkit/data/{name}.py" for name in ("python_docs", "python_code"))
+    version = hashlib.sha256(b"".join(file.read_bytes() for file in extractors)).hexdigest()[:8]
     if cache := getattr(request.config, "cache", None):
         folder = Path(cache.mkdir(f"nnkit-{version}"))
     else:

@@ -101,7 +101,7 @@ def _extract() -> PythonDocs:
     counts = Counter({"files read": 0, "files skipped": 0})
     for source, kinds in KINDS.items():
         counts.update({f"{source} {kind}s": 0 for kind in kinds})
-        for file, package in _python_files(source):
+        for file, package in python_files(source):
             try:
                 found = list(_file_documents(file, source, package, kinds))
             # NUL bytes and bad encodings are ValueErrors
@@ -135,7 +135,7 @@ def _source_folder(source: str) -> Path | None:
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
-def _python_files(source: str) -> Iterator[tuple[Path, str]]:
+def python_files(source: str) -> Iterator[tuple[Path, str]]:
     """Each file with the name of its package, in an order no file system has a say in."""
     root = _source_folder(source)
     if root is None:

@@ -153,7 +153,7 @@ def test_cache_lies_where_the_platform_wants_it(monkeypatch, platform, variables
 
 def test_matplotlib_is_read_without_being_imported(tmp_path):
     program = (
-        "import sys; from nnkit.data import python_docs as p; n = len(list(p._python_files('matplotlib')));"
+        "import sys; from nnkit.data import python_docs as p; n = len(list(p.python_files('matplotlib')));"
         "assert n > 50, n; assert 'matplotlib' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path)

@@ -20,7 +20,8 @@ from nnkit.training.synonyms import CALLED_HERE, NOT_HERE
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # small data in the place of what every Python has, by recipe
 DATA = {"sgns": "../data/corpus.txt", "cbow": "../data/corpus.txt", "language_model": "../data/corpus.txt",
-        "classifier": "../data/table.csv", "dan": "../data/texts.tsv"}
+        "transformer_lm": "../data/corpus.txt", "classifier": "../data/table.csv", "dan": "../data/texts.tsv",
+        "sequence_tagger": "../data/tagged.tsv"}
 
 
 def recipe_of(text: str) -> str:
@@ -29,7 +30,7 @@ def recipe_of(text: str) -> str:
 
 def shipped(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
-    return text.replace("builtin:python-docs", DATA[recipe_of(text)])
+    return re.sub("builtin:python-(docs|code)", DATA[recipe_of(text)], text)
 
 
 TEXTS = {path.stem: shipped(path) for path in sorted(CONFIGS.glob("*.yaml"))}

@@ -52,6 +52,8 @@ def project(tmp_path_factory):
     (folder / "data/table.csv").write_text(table, encoding="utf-8")
     texts = "".join(f"{kind}\t{line}\n" for kind, line in zip("01" * len(lines), lines))
     (folder / "data/texts.tsv").write_text(texts, encoding="utf-8")
+    tagged = "\n".join(line.replace(" ", "\tX\n", 1).replace(" ", "\tY\n") + "\tY\n" for line in lines)
+    (folder / "data/tagged.tsv").write_text(tagged, encoding="utf-8")
     for name in re.findall(r"\$NNKIT_DATA/([\w./-]+)", "".join(TEXTS.values())):
         path = folder / "data" / name
         path.parent.mkdir(parents=True, exist_ok=True)

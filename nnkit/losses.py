@@ -70,6 +70,9 @@ def multi_margin_loss(scores: Tensor, classes: Any, *, p: int = 1, margin: float
 def checked_classes(loss: str, logits: Tensor, classes: Any) -> Any:
     """classes as an array or a Tensor. ValueError where their shape is not that of logits without the last axis, TypeError
     where they are no integers."""
+    if not isinstance(logits, (Tensor, np.ndarray)):
+        raise TypeError(f"{loss}: expected logits, a Tensor of shape (..., classes), got {type(logits).__name__}; what does the "
+                        "model's forward return?")
     if not isinstance(classes, Tensor):
         classes = np.asarray(classes)
     if not logits.ndim or classes.shape != logits.shape[:-1]:

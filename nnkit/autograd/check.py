@@ -1,18 +1,19 @@
 """check_gradients: is backward the derivative of forward?
 
-In float64, a function of n numbers is nudged along a random direction: four forward passes, whatever n is. Small inputs
+In float64, a function of n numbers is nudged along a random direction: a few forward passes, whatever n is. Small inputs
 are then nudged element by element, so that a failure can say which one is wrong, and what the mistake looks like.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from nnkit.autograd.causes import cause_of, cause_of_shape, likeliest_cause
+from nnkit.autograd.differences import Subject, chosen
 from nnkit.autograd.modes import default_dtype
-from nnkit.autograd.rows import RowGrad
 from nnkit.autograd.tensor import Tensor
 
 EVERY_ELEMENT = 300  # inputs with at most so many numbers are checked one by one
@@ -28,101 +29,96 @@ def check_gradients(function: Callable[..., Tensor], *inputs: Any, rng: Any = No
 
     inputs: arrays or Tensors; floating ones are copied to float64 and checked, others are passed on as they are.
     A result that is not a single number is first weighted by random numbers and summed.
-    GradientError where |backward - difference| > tolerance * (1 + |difference|). ValueError where no input is floating,
-    or where the function gives two results for one input: let it draw from a generator made inside it.
+    GradientError where |backward - difference| > tolerance * (1 + |difference|), with what the mistake looks like; at a kink
+    (ReLU at 0, equal maxima, the border of a clip) every number between the slopes of both sides is right. ValueError where no
+    input is floating, or where the function gives two results for one input: let it draw from a generator made inside it.
     """
     rng = np.random.default_rng(0 if rng is None else rng)
-    arrays = [_float64(x) for x in inputs]
-    checked = [i for i, x in enumerate(arrays) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
-    if not checked:
-        raise ValueError("check_gradients: none of the inputs is floating, so there is no gradient to check")
     name = getattr(getattr(function, "operation", function), "__name__", type(function).__name__)
     with default_dtype(np.float64):
-        leaves = [Tensor(x) if i in checked else x for i, x in enumerate(arrays)]
-        result = function(*leaves)
-        weights = rng.standard_normal(result.shape)
-
-        def value(*changed: Any) -> float:
-            nudged = (Tensor(x) if i in checked else x for i, x in enumerate(changed))
-            return float(np.sum(function(*nudged).value * weights))
-
-        if not np.array_equal(function(*leaves).value, result.value, equal_nan=True):
+        given = [as_leaf(x) for x in inputs]
+        leaves = {i: x for i, x in enumerate(given) if isinstance(x, Tensor) and x.dtype == np.float64 and x.is_leaf}
+        if not leaves:
+            raise ValueError("check_gradients: none of the inputs is floating, so there is no gradient to check")
+        result = function(*given)
+        subject = Subject(lambda: function(*given), list(leaves.values()), rng.standard_normal(result.shape), step=step,
+                          tolerance=tolerance)
+        if not np.array_equal(function(*given).value, result.value, equal_nan=True):
             raise ValueError(f"check_gradients({name}): the function gives different results for the same input")
-        if result.requires_grad:
-            result.backward(weights)
-        grads = {i: _dense(leaves[i]) for i in checked}
-        compared = 0
-        for _ in range(directions):
-            nudge = {i: rng.standard_normal(arrays[i].shape) for i in checked}
-            numeric = _difference(value, arrays, nudge, step)
-            analytic = sum(float(np.sum(grads[i] * nudge[i])) for i in checked)
-            compared += 1
-            if not _close(analytic, numeric, tolerance * 10):
-                for i in checked:  # the elements say more, whatever their number
-                    _check_elements(name, i, arrays, grads[i], value, step, tolerance)
-                raise GradientError(f"{name}: along a random direction backward gives {analytic:.8g}, "
-                                    f"the difference quotient {numeric:.8g}")
-        for i in checked:
-            if arrays[i].size <= EVERY_ELEMENT:
-                compared += _check_elements(name, i, arrays, grads[i], value, step, tolerance)
+        return compare(subject, name, [f"input {i}" for i in leaves], rng, directions)
+
+
+def compare(subject: Subject, name: str, called: Sequence[str], rng: np.random.Generator, directions: int = 3,
+            at_most: int | None = None, free: Sequence[np.ndarray] | None = None) -> int:
+    """How many numbers were compared. GradientError says which leaf, by what it is `called`, which element, and the cause.
+
+    at_most: so many elements of a leaf are nudged one by one; None: all, where they are few or the directions find a mistake.
+    free: for each leaf where it has a gradient at all, booleans of its shape (a row for padding has none); None: everywhere.
+    """
+    free = [np.ones(leaf.shape, bool) for leaf in subject.leaves] if free is None else free
+    nudges = [[rng.standard_normal(leaf.shape) * mask for leaf, mask in zip(subject.leaves, free)] for _ in range(directions)]
+
+    def a_step_aside() -> None:
+        """forward once more, on other numbers: what it keeps outside of ctx is then not what backward must find."""
+        before = [leaf.value for leaf in subject.leaves]
+        for leaf, nudge in zip(subject.leaves, nudges[0] if nudges else before):
+            leaf.value = leaf.value + subject.step * nudge
+        subject.compute()
+        for leaf, value in zip(subject.leaves, before):
+            leaf.value = value
+
+    try:
+        grads = subject.gradients(between=a_step_aside)
+    except ValueError as error:
+        if cause := cause_of_shape(str(error)):
+            raise GradientError(f"{error}; {cause}") from error
+        raise
+    compared, off = 0, None
+    for nudge in nudges:
+        analytic = sum(float(np.sum(grad * u)) for grad, u in zip(grads, nudge))
+        slope = subject.direction(nudge, analytic)
+        compared += 1
+        if not slope.agrees:
+            off = analytic, slope.numeric
+            break
+    kinks = False
+    for k, leaf in enumerate(subject.leaves):
+        places = np.flatnonzero(free[k])
+        if at_most is not None:
+            places = chosen(grads[k], places, at_most, rng)
+        elif off is None and leaf.value.size > EVERY_ELEMENT:  # else the elements say more, whatever their number
+            continue
+        kinks |= _check_elements(subject, name, k, called, grads, places)
+        compared += len(places)
+    if off is not None and not kinks:  # along a direction, kinks of several elements may cancel
+        raise GradientError(f"{name}: along a random direction backward gives {off[0]:.8g}, the difference quotient {off[1]:.8g}")
     return compared
 
 
-def _float64(x: Any) -> Any:
-    """A copy in float64 of what has a gradient; anything else as it is."""
-    if isinstance(x, Tensor):
-        return x.value.astype(np.float64) if x.value.dtype.kind == "f" else x
-    return np.array(x, np.float64) if np.asarray(x).dtype.kind == "f" else x
+def as_leaf(x: Any) -> Any:
+    """A leaf with a copy in float64 of what has a gradient; anything else as it is."""
+    value = x.value if isinstance(x, Tensor) else x
+    if isinstance(value, np.ndarray) or not isinstance(x, (str, type(None))):
+        value = np.asarray(value)
+        if value.dtype.kind == "f":
+            return Tensor(np.array(value, np.float64, order="C"))
+    return x
 
 
-def _dense(leaf: Any) -> np.ndarray:
-    if leaf.grad is None:
-        return np.zeros_like(leaf.value)
-    return leaf.grad.dense() if isinstance(leaf.grad, RowGrad) else leaf.grad
-
-
-def _difference(value: Callable[..., float], arrays: list, nudge: dict[int, np.ndarray], step: float) -> float:
-    """D(h) = (f(x + h u) - f(x - h u)) / 2h, at two steps: (4 D(h/2) - D(h)) / 3 has an error of h⁴ only (Richardson)."""
-
-    def central(h: float) -> float:
-        up = value(*(x + h * nudge[i] if i in nudge else x for i, x in enumerate(arrays)))
-        down = value(*(x - h * nudge[i] if i in nudge else x for i, x in enumerate(arrays)))
-        return (up - down) / (2 * h)
-
-    return (4 * central(step / 2) - central(step)) / 3
-
-
-def _close(analytic: Any, numeric: Any, tolerance: float) -> Any:
-    return np.abs(analytic - numeric) <= tolerance * (1 + np.abs(numeric))
-
-
-def _check_elements(name: str, i: int, arrays: list, grad: np.ndarray, value: Callable[..., float], step: float,
-                    tolerance: float) -> int:
-    numeric = np.zeros_like(grad)
-    for place in np.ndindex(grad.shape):
-        one = np.zeros_like(grad)
-        one[place] = 1
-        numeric[place] = _difference(value, arrays, {i: one}, step)
-    wrong = ~_close(grad, numeric, tolerance)
+def _check_elements(subject: Subject, name: str, k: int, called: Sequence[str], grads: list[np.ndarray], places: np.ndarray
+                    ) -> bool:
+    """Whether some of the elements are at a kink. GradientError where one is wrong."""
+    leaf, grad = subject.leaves[k], grads[k].reshape(-1)[places]
+    slopes = [subject.element(leaf, int(place), float(g)) for place, g in zip(places, grad)]
+    wrong = np.array([not slope.agrees for slope in slopes], bool)
     if wrong.any():
-        place = tuple(int(k) for k in np.unravel_index(np.argmax(np.abs(grad - numeric)), grad.shape))
-        raise GradientError(f"{name}: input {i} at {list(place)}: backward gives {grad[place]:.8g}, the difference quotient "
-                            f"{numeric[place]:.8g}; {int(wrong.sum())} of {grad.size} elements differ; "
-                            f"{likeliest_cause(grad, numeric)}")
-    return grad.size
-
-
-def likeliest_cause(grad: np.ndarray, numeric: np.ndarray) -> str:
-    """What the two arrays together look like."""
-    clear = np.abs(numeric) > 1e-4
-    if not grad.any():
-        return "backward gives nothing: a None or a zero where a gradient is due?"
-    if clear.any():
-        ratio = grad[clear] / numeric[clear]
-        if np.allclose(ratio, -1, rtol=1e-3):
-            return "the sign is wrong"
-        if np.allclose(ratio, ratio.flat[0], rtol=1e-3):
-            return f"every element is {ratio.flat[0]:.4g} times what it should be: a missing factor, or a mean for a sum?"
-    if grad.ndim >= 2 and grad.shape[-1] == grad.shape[-2] and np.allclose(grad.swapaxes(-1, -2), numeric, rtol=1e-3, atol=1e-6):
-        return "the gradient is transposed"
-    return "a missing term, or a saved array that changed since forward?"
+        numeric = np.array([slope.numeric for slope in slopes])
+        worst = int(np.argmax(np.nan_to_num(np.where(wrong, np.abs(grad - numeric), -1), nan=np.inf)))
+        place = [int(i) for i in np.unravel_index(places[worst], leaf.shape)]
+        if len(places) == leaf.value.size:
+            cause = cause_of(subject, k, called, grads, numeric.reshape(leaf.shape), wrong)
+        else:
+            cause = likeliest_cause(grad, numeric, leaf.value.reshape(-1)[places], wrong)
+        raise GradientError(f"{name}: {called[k]} at {place}: backward gives {grad[worst]:.8g}, the difference quotient "
+                            f"{numeric[worst]:.8g}; {int(wrong.sum())} of {len(places)} elements differ; {cause}")
+    return any(slope.kink for slope in slopes)

@@ -84,7 +84,7 @@ def observed(observer: Any) -> _Setting:
 
     records: False: operations do their work, then call saw(node, operation, inputs, attributes); backward calls
     before_backward(node) and after_backward(node, grad, grads). True: apply(operation, inputs, attributes) does the work.
-    entered(module): a module is being called.
+    entered(module): a module is being called; left(module, inputs, options, result): it gave its result.
     """
     return _Setting(mode, lambda now: now._replace(observer=observer))
 

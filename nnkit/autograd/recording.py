@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nnkit.autograd.anomaly import check_result
 from nnkit.autograd.modes import mode, observed
 from nnkit.autograd.operation import Operation, constant
 from nnkit.autograd.program import Listing, RecordedContext, Step, as_result, write
@@ -104,6 +105,10 @@ class Trace:
         """A module was called: in another mode (train, eval) it would have done something else."""
         if (module, module.training) not in self.modules:
             self.modules.append((module, module.training))
+
+    def left(self, module: Any, inputs: tuple, options: dict[str, Any], result: Any) -> None:
+        """It has returned: a gradient that ends in it ends in every replay."""
+        check_result(module, (*inputs, *options.values()), result)
 
     def apply(self, operation: Any, inputs: tuple, attributes: dict[str, Any]) -> Traced:
         reads, arrays, needs = [], [], []

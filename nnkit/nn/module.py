@@ -13,6 +13,7 @@ import numpy as np
 
 from nnkit.autograd import Tensor
 from nnkit.autograd.modes import mode
+from nnkit.nn.where import NAMED, locate
 
 
 class Module:
@@ -20,6 +21,7 @@ class Module:
 
     A float Tensor that requires a gradient, set on a Module, is a parameter; one with requires_grad=False is a buffer,
     saved and not trained. What is reached on two paths (tied weights) is listed once, under the first.
+    An error that leaves a layer begins with the layer's path (see where.py).
     """
 
     training = True  # eval() and train() set it on the instance
@@ -29,9 +31,16 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         observer = mode.get().observer
-        if observer is not None:
+        try:
+            if observer is None:
+                return self.forward(*inputs, **options)
             observer.entered(self)
-        return self.forward(*inputs, **options)
+            result = self.forward(*inputs, **options)
+            observer.left(self, inputs, options, result)
+            return result
+        except NAMED as error:
+            locate(error, self, inputs)
+            raise
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module under the name "", then all modules below it."""
@@ -49,6 +58,10 @@ class Module:
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
         return ((name, t) for name, t in _find(self, Tensor) if not t.requires_grad)
+
+    def named_results(self) -> Iterator[tuple[str, Tensor]]:
+        """What forward left on a module: Tensors that hold the graph of a step, and are neither trained nor saved."""
+        return ((name, t) for name, t in _find(self, Tensor) if not t.is_leaf)
 
     def named_generators(self) -> Iterator[tuple[str, np.random.Generator]]:
         """The random generators that layers hold (Dropout), which a checkpoint keeps."""

@@ -19,15 +19,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from nnkit.autograd import RowGrad
+from nnkit.autograd.anomaly import Changes
 from nnkit.errors import UserError
 from nnkit.nn import Module
 from nnkit.training import config as configs
 from nnkit.training.comparing import flat
 from nnkit.training.console import Console
 from nnkit.training.derivatives import check_derivatives
+from nnkit.training.first_step import FirstStep, check_last_batch, kept_graphs, naming_layers
 from nnkit.training.fitting import check_config, locating
 from nnkit.training.interval import Interval
-from nnkit.training.layer_shapes import Call, shape_lines, traced
+from nnkit.training.layer_shapes import Call, Names, shape_lines, traced
 from nnkit.training.loop import Trainer
 from nnkit.training.making import make_optimizer, make_schedules, recipe_file, schedule_sections
 from nnkit.training.metrics import MetricsLog
@@ -66,7 +68,7 @@ def check(config: str | os.PathLike[str], overrides: Sequence[str] = (), *, grad
     with threadpool_limits(settings.training.blas_threads, user_api="blas"):
         with locating(tree):
             recipe = loaded(recipe_class, settings)
-        model = recipe.build(np.random.default_rng([settings.seed, 0]))
+            model = recipe.build(np.random.default_rng([settings.seed, 0]))
         if not isinstance(model, Module) or not any(p.size for p in model.parameters()):
             raise UserError(f"{recipe_class.__name__}.build gave {type(model).__name__}; "
                             "expected a Module with parameters to train")
@@ -74,22 +76,26 @@ def check(config: str | os.PathLike[str], overrides: Sequence[str] = (), *, grad
         line("data", *(text for text in told if not text.startswith("note: ")))
         notes += [text.removeprefix("note: ") for text in told if text.startswith("note: ")]
         with locating(tree):
+            check_last_batch(recipe, model, settings)
             rehearsal = Rehearsal(recipe, model, settings, seconds)
         calls: list[Call] = []
         try:
-            first = rehearsal.first_loss(calls)
+            with naming_layers(model):
+                first = rehearsal.first_loss(calls)
         finally:  # where a layer refuses what it is given, the shapes up to there tell why
             line("shapes", *shape_lines(calls), f"{sum(p.size for p in model.parameters()):,} parameters")
         text, odd = judged(first, recipe.expected_loss())
         line("loss", text)
         notes += odd
         try:
-            rehearsal.rehearse()
+            with naming_layers(model):
+                rehearsal.rehearse()
         finally:  # where the loss becomes NaN, the gradients before it tell why
             text, odd = rehearsal.gradients_seen()
             line("gradients", text)
         notes += odd
-        measured, evaluation = rehearsal.measured()
+        with naming_layers(model):
+            measured, evaluation = rehearsal.measured()
         line("eval", "   ".join(f"{name} {value:.4f}" for name, value in measured.items()) or "the recipe measures nothing")
         line("time", rehearsal.time_needed(evaluation))
         notes += odd_settings(settings, rehearsal, measured)
@@ -97,7 +103,8 @@ def check(config: str | os.PathLike[str], overrides: Sequence[str] = (), *, grad
             line("note", note)
         if gradcheck:
             batch = next(iter(recipe.batches(0, np.random.default_rng([settings.seed, 1, 0]))))
-            line("gradcheck", check_derivatives(recipe, model, batch))
+            with naming_layers(model):
+                line("gradcheck", *check_derivatives(recipe, model, batch))
     return notes
 
 
@@ -152,6 +159,7 @@ def odd_settings(settings: RunConfig, rehearsal: Rehearsal, measured: dict[str, 
                      f"{', '.join(measures) or 'empty'}: only what stands in both can be an eval.monitor")
     if settings.training.workers > 1:
         notes.append(f"the time is that of one process; training.workers: {settings.training.workers} share it")
+    notes += rehearsal.kept
     wide = [name for name, p in rehearsal.model.named_parameters() if p.dtype == np.float64]
     if wide:
         notes.append(f"{wide[0]} is float64, not float32: it costs twice the memory and time")
@@ -164,8 +172,10 @@ class Rehearsal(Trainer):
     def __init__(self, recipe: Recipe, model: Module, config: RunConfig, seconds: float):
         super().__init__(recipe, model, make_optimizer(config, model), make_schedules(config), config, RunDirectory("runs"),
                          Console(quiet=True))
+        self.first_step = FirstStep(model, Changes(Names(model).__getitem__))  # written into between forward and backward?
         self.rows: list[dict[str, Any]] = []
         self.metrics = cast(MetricsLog, self.rows)  # an evaluation appends its row
+        self.kept: list[str] = []
         self.at_most = seconds
         self.stop = SimpleNamespace(signal=None)
         self.since = 0.0, 0.0                       # seconds and units when the warm-up was over
@@ -189,6 +199,11 @@ class Rehearsal(Trainer):
     def rehearse(self) -> None:
         """Train until the warm-up and the seconds are over, or the whole training is."""
         self.train(self.metrics, cast(StopRequest, self.stop))
+
+    def end_first_step(self) -> None:
+        """Parameters without a gradient are told with the gradients."""
+        self.first_step.end()
+        self.kept = kept_graphs(self.model)
 
     def clip(self) -> None:
         if self.position.step < WARM_UP:

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from nnkit.autograd import RowGrad, Tensor, default_dtype
-from nnkit.autograd.check import likeliest_cause
+from nnkit.autograd import Tensor, default_dtype
+from nnkit.autograd.causes import likeliest_cause
+from nnkit.autograd.differences import chosen, dense
 from nnkit.errors import UserError
 from nnkit.nn import Module
+from nnkit.training.layer_derivatives import check_layers, graph, trained
 
 ELEMENTS = 100   # of a parameter that are nudged one by one
 NUDGE = 1e-6     # small, for a nudge across the kink of a ReLU looks like a mistake
@@ -23,46 +25,66 @@ NOISE = 0.1      # added to parameters: at zero, where tables start, a wrong der
 POINTS = 2       # a mistake shows at each of them; a kink hardly does
 
 
-def check_derivatives(recipe: Any, model: Module, batch: Any) -> str:
-    """Compare the gradients of recipe.loss(model, batch) with central differences; returns a line on how it went.
+def check_derivatives(recipe: Any, model: Module, batch: Any) -> list[str]:
+    """Compare the gradients of recipe.loss(model, batch) with difference quotients; returns lines on how it went.
 
-    The model is in training mode, its random layers draw the same each time; its parameters are as before afterwards. Hooks,
-    which change gradients on purpose, are left out, and so are the parameters in recipe.not_derivatives, if there is such.
-    UserError names the parameter and the place of the worst derivative, or says why there is nothing to compare.
+    First every operation and every layer by itself (layer_derivatives.py), then the loss by the parameters. The model is in
+    training mode, its random layers draw the same each time; it is as before afterwards. Hooks, which change gradients on
+    purpose, are left out, and so is what recipe.not_derivatives names: parameters, layers by path or class, operations.
+    UserError names the culprit and the place of the worst derivative, or says why there is nothing to compare.
     """
     rng = np.random.default_rng(0)
     rules = [name for name, _ in model.named_parameters() if name in recipe.not_derivatives]
     names = [name for name, _ in model.named_parameters() if name not in rules]
     with in_float64(model), default_dtype(np.float64), np.errstate(all="ignore"):
-        for _ in range(POINTS):
+        for point in range(POINTS):
             for p in model.parameters():
                 p.value += NOISE * rng.standard_normal(p.shape)
-            compared, wrong = compare(recipe, model, batch, names, rng)
+            loss, reset = the_same_each_time(recipe, model, batch)
+            if point == 0:
+                by_layers, wrong = check_layers(loss, model, recipe.not_derivatives, reset)
+                if wrong is not None:
+                    raise UserError(f"gradcheck: {wrong.rstrip('?.')}. If it is meant so, name it in the recipe's "
+                                    "not_derivatives")
+            compared, wrong = compare(loss, model, names, rng)
             if wrong is None:
                 left_out = f"; {', '.join(rules)}: a rule of the recipe, not compared" if rules else ""
-                return (f"{compared:,} derivatives of {len(names)} parameters compared in float64: backward and the difference "
-                        f"quotient agree{left_out}")
+                return [f"{compared:,} derivatives of {len(names)} parameters compared in float64: backward and the difference "
+                        f"quotient agree{left_out}", by_layers]
     raise UserError(f"gradcheck: {wrong} If it is meant so, name the parameter in the recipe's not_derivatives")
 
 
-def compare(recipe: Any, model: Module, batch: Any, names: list[str], rng: np.random.Generator) -> tuple[int, str | None]:
-    """How many derivatives of the parameters of these names were compared, and what to say of the worst, if any is wrong."""
+def the_same_each_time(recipe: Any, model: Module, batch: Any) -> tuple[Callable[[], Tensor], Callable[[], None]]:
+    """The loss as a function, and what sets the generators that the model holds back before each call of it.
+
+    UserError where it is no function, or computes in less than float64.
+    """
     generators = [(g, g.bit_generator.state) for _, g in model.named_generators()]
 
-    def loss() -> Tensor:
+    def reset() -> None:
         for generator, state in generators:
             generator.bit_generator.state = state
+
+    def loss() -> Tensor:
+        reset()
         return recipe.loss(model, batch)
 
     start = loss()
     if float(start) != float(loss()):
         raise UserError("gradcheck: the loss differs between two calls with the same batch; random numbers in it must come from "
                         "a generator that the model holds, as Dropout's do")
-    for node in sorted(graph(start), key=lambda node: node.serial):  # the first that casts is the one to name
-        node.hooks = None
+    for node in sorted(graph([start]), key=lambda node: node.serial):  # the first that casts is the one to name
         if node.operation is not None and node.dtype != np.float64:
             raise UserError(f"gradcheck: {node.operation.__name__} gives {node.dtype} where float64 comes in, too coarse for "
                             "differences; let it keep the dtype of its inputs")
+    return loss, reset
+
+
+def compare(loss: Callable[[], Tensor], model: Module, names: list[str], rng: np.random.Generator) -> tuple[int, str | None]:
+    """How many derivatives of the parameters of these names were compared, and what to say of the worst, if any is wrong."""
+    start = loss()
+    for node in graph([start]):  # those of parameters are gone already
+        node.hooks = None
     model.zero_grad()
     start.backward()
     slack = 1e-8 * (1 + abs(float(start)))  # the rounding of the loss, divided by the nudge
@@ -72,7 +94,7 @@ def compare(recipe: Any, model: Module, batch: Any, names: list[str], rng: np.ra
         if name not in names:
             continue
         gradient, free = dense(p), trained(model, p)
-        places = chosen(gradient.reshape(-1), free.reshape(-1), rng)
+        places = chosen(gradient, np.flatnonzero(free), ELEMENTS, rng)
         direction = np.where(free, rng.standard_normal(p.shape), 0)
         direction /= np.linalg.norm(direction) or 1
         flat = p.value.reshape(-1)
@@ -103,43 +125,6 @@ def slope(loss: Callable[[], Tensor], value: np.ndarray, direction: Any) -> floa
     return (up - down) / (2 * NUDGE)
 
 
-def chosen(gradient: np.ndarray, free: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The places of some numbers that are trained: all, where they are few, else half of them those of the largest gradients."""
-    places = np.flatnonzero(free)
-    if len(places) <= ELEMENTS:
-        return places
-    half = ELEMENTS // 2
-    order = np.argpartition(-np.abs(gradient[places]), half)
-    return places[np.concatenate([order[:half], rng.choice(order[half:], half, replace=False)])]
-
-
-def trained(model: Module, p: Tensor) -> np.ndarray:
-    """Where a parameter has a gradient at all: not in the row for padding, which is to stay zero."""
-    mask = np.ones(p.shape, bool)
-    for module in model.modules():
-        padding = getattr(module, "padding_idx", None)
-        if padding is not None and getattr(module, "weight", None) is p:
-            mask[padding] = False
-    return mask
-
-
-def dense(p: Tensor) -> np.ndarray:
-    if p.grad is None:
-        return np.zeros_like(p.value)
-    return p.grad.dense() if isinstance(p.grad, RowGrad) else p.grad
-
-
-def graph(root: Tensor) -> list[Tensor]:
-    """root and all Tensors that it was computed from."""
-    found: dict[Tensor, None] = {root: None}
-    waiting = [root]
-    while waiting:
-        new = [parent for parent in waiting.pop().parents if parent not in found]
-        found |= dict.fromkeys(new)
-        waiting += new
-    return list(found)
-
-
 @contextmanager
 def in_float64(model: Module) -> Iterator[None]:
     """In the block the model's parameters and buffers are copies in float64; after it all is as it was, gradients and hooks."""
@@ -148,8 +133,9 @@ def in_float64(model: Module) -> Iterator[None]:
     before = [[getattr(tensor, name) for name in names] for tensor in tensors]
     try:
         for tensor in tensors:
-            if tensor.dtype.kind == "f":
-                tensor.value, tensor.grad, tensor.spare = np.array(tensor.value, np.float64, order="C"), None, None
+            dtype = np.float64 if tensor.dtype.kind == "f" else tensor.dtype
+            tensor.value, tensor.grad, tensor.spare = np.array(tensor.value, dtype, order="C"), None, None
+            tensor.hooks = None
         model.train()
         yield
     finally:

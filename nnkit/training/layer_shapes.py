@@ -11,6 +11,7 @@ import numpy as np
 
 from nnkit.autograd import Tensor
 from nnkit.nn import Module
+from nnkit.nn.where import label
 
 
 @dataclass
@@ -36,7 +37,7 @@ def traced(model: Module, calls: list[Call]) -> Iterator[None]:
             nonlocal depth
             key = name, shapes((*inputs, *options.values()))
             if key not in known:
-                known[key] = Call(depth, label(name, module), key[1])
+                known[key] = Call(depth, f"{name} {label(module)}".strip(), key[1])
                 calls.append(known[key])
             depth += 1
             result = forward(*inputs, **options)
@@ -57,11 +58,15 @@ def traced(model: Module, calls: list[Call]) -> Iterator[None]:
                 vars(module)["forward"] = forward
 
 
-def label(name: str, module: Module) -> str:
-    """`layers.0 Linear(50, 64)`; of a module that holds others its class alone."""
-    holds_others = len(list(module.modules())) > 1
-    text = type(module).__name__ if holds_others else repr(module)
-    return f"{name} {text if len(text) <= 60 else text[:57] + '...'}".strip()
+class Names(dict[Any, str]):
+    """What the modules and the parameters of a model are called; anything else by what it looks like."""
+
+    def __init__(self, model: Module):
+        super().__init__({module: f"{name} {label(module)}".strip() for name, module in model.named_modules()})
+        self.update({p: name for name, p in [*model.named_parameters(), *model.named_buffers()]})
+
+    def __missing__(self, thing: Any) -> str:
+        return label(thing) if isinstance(thing, Module) else repr(thing)
 
 
 def shapes(values: Sequence[Any]) -> str:

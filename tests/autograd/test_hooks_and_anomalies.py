@@ -81,6 +81,37 @@ def test_any_change_of_a_value_is_found_in_anomaly_mode():
             y.backward()
 
 
+@pytest.mark.case("autograd", 12)
+@pytest.mark.parametrize("write, said", [
+    (lambda x, y, ids: y.value.__iadd__(1), r"(tanh: its result|sum in Last: the value of input 0), .*op=tanh"),
+    (lambda x, y, ids: x.value.__imul__(2), "embedding in First: the value of input 0"),
+    (lambda x, y, ids: ids.__iadd__(1), r"embedding in First: the value of input 1, an array of shape \(2,\)")],
+    ids=["a result", "a parameter", "a constant"])
+def test_what_is_written_into_after_it_was_used_is_named_with_its_operation_and_its_layer(write, said):
+    class First(nn.Module):
+        def __init__(self):
+            self.table = Tensor(np.ones((4, 2), np.float32))
+
+        def forward(self, ids):
+            return ops.embedding(self.table, ids)
+
+    class Last(nn.Module):
+        def forward(self, y):
+            return ops.sum(y)
+
+    first, ids = First(), np.array([0, 1])
+    for written in (False, True):
+        with nnkit.detect_anomaly():
+            y = ops.tanh(first(ids))
+            loss = Last()(y)
+            if not written:
+                loss.backward()
+                continue
+            write(first.table, y, ids)
+            with pytest.raises(nnkit.AnomalyError, match=said + ".* was changed in place between forward and backward"):
+                loss.backward()
+
+
 def test_anomaly_mode_names_the_operation_that_first_made_a_nan():
     x = Tensor([-1.0, 2.0])
     with np.errstate(invalid="ignore"), nnkit.detect_anomaly():

@@ -288,4 +288,4 @@ def test_repr_is_how_it_was_made():
     for text in ("MultiHeadAttention(4, 2)", "MultiHeadAttention(4, 2, dropout=0.5, bias=False, batch_first=True)",
                  "TransformerEncoderLayer(4, 2)", "PositionalEncoding(4, dropout=0.1, max_len=7, learned=True, batch_first=True)",
                  "TransformerDecoderLayer(4, 2, dim_feedforward=8, dropout=0.0, activation='gelu', norm_first=True, bias=False)"):
-        assert repr(eval(text, vars(nn))) == text
+        assert repr(eval(f"nn.{text}")) == text

@@ -26,6 +26,19 @@ def test_import_nnkit_does_not_import_the_training_loop(imported):
     assert not [name for name in imported if name.startswith("nnkit.training")]
 
 
+@pytest.mark.parametrize("later", ["nnkit.data.tables", "nnkit.losses", "nnkit.metrics", "nnkit.optim", "nnkit.nn.recurrent"])
+def test_parts_are_imported_when_they_are_first_asked_for(imported, later):
+    assert later not in imported
+
+
+@pytest.mark.parametrize("module", [nnkit, nnkit.nn, nnkit.data])
+def test_names_that_are_imported_later_are_there_from_the_start(module):
+    assert set(module.__all__) <= set(dir(module))
+    namespace = {}
+    exec(f"from {module.__name__} import *", namespace)
+    assert set(module.__all__) <= set(namespace)
+
+
 @pytest.mark.parametrize("name", nnkit.__all__)
 def test_every_public_name_is_there(name):
     assert getattr(nnkit, name) is not None
@@ -34,3 +47,5 @@ def test_every_public_name_is_there(name):
 def test_a_name_that_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         nnkit.nothing  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        nnkit.nn.nothing  # noqa: B018

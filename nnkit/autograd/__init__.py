@@ -1,6 +1,6 @@
 """The computation graph: what a Tensor is, what an operation is, and how gradients flow back."""
 
-from nnkit.autograd import dispatch
+from nnkit.autograd import dispatch, memory
 from nnkit.autograd.anomaly import AnomalyError, detect_anomaly
 from nnkit.autograd.check import check_gradients
 from nnkit.autograd.engine import backward
@@ -11,6 +11,7 @@ from nnkit.autograd.recording import RecordingError, record
 from nnkit.autograd.rows import RowGrad, scatter_add_rows
 from nnkit.autograd.tensor import Tensor
 
+memory.keep_freed_memory()
 dispatch.operations["backward_with_graph"] = backward_with_graph  # Tensor.backward(create_graph=True), which lies below
 
 __all__ = ["AnomalyError", "Context", "Operation", "RecordingError", "RowGrad", "Tensor", "backward", "check_gradients",

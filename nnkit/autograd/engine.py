@@ -28,7 +28,8 @@ def backward(root: Tensor, grad: Any = None, *, keep_grads: bool = False, retain
     ValueError for a missing or misshapen grad, RuntimeError where there is no graph or a value was changed since forward.
     """
     if not root.requires_grad:
-        raise RuntimeError(f"backward: {root!r} does not depend on anything that requires a gradient")
+        raise RuntimeError(f"backward: {root!r} does not depend on anything that requires a gradient; is something on the way "
+                           "computed from .value, or by a layer that returns an array? nnkit.detect_anomaly() names the layer")
     # gradients on their way: the sum so far, and whether its array is the engine's own
     arriving: dict[Tensor, tuple[Any, bool]] = {root: (seed_gradient(root, grad), True)}
     leaves: dict[Tensor, tuple[Any, bool]] = {} if root.operation is not None else arriving
@@ -65,14 +66,15 @@ def backward(root: Tensor, grad: Any = None, *, keep_grads: bool = False, retain
             is_leaf = parent.operation is None
             if is_leaf and parent.written > node.serial:
                 raise RuntimeError(f"{operation.__name__}: the value of input {i}, {parent!r}, was changed after it was used; "
-                                   "call backward before the optimizer's step, or run forward again")
+                                   "call backward before the optimizer's step, or run forward again; of what is kept from "
+                                   "one step to the next, keep .detach()")
             new, value = new_arrays, parent.value
             if type(given) is not np.ndarray or given.shape != value.shape or given.dtype is not value.dtype:
                 given, new = fitted(given, value, operation, i, new_arrays, owned)
             place = leaves if is_leaf else arriving
             before = place.get(parent)
             if before is not None:
-                place[parent] = add_grads(before[0], given), True
+                place[parent] = add_grads(before[0], given, before[1]), True
             else:
                 place[parent] = given, new
                 if not is_leaf:
@@ -86,7 +88,10 @@ def add_to_leaf(leaf: Tensor, grad: Any, owned: bool) -> None:
     if leaf.hooks is not None:
         grad, owned = call_hooks(leaf, grad), False
     if leaf.grad is not None:
-        leaf.grad = add_grads(leaf.grad, grad)
+        if owned and type(grad) is type(leaf.grad) is np.ndarray:
+            leaf.grad = np.add(leaf.grad, grad, out=grad)  # not into leaf.grad itself, which somebody may have
+        else:
+            leaf.grad = add_grads(leaf.grad, grad)
     else:
         leaf.grad = grad if owned else grad.copy()
 

@@ -9,6 +9,16 @@ from sys import getrefcount
 import numpy as np
 
 LARGE = 1 << 16  # bytes
+KEPT = 1 << 22  # bytes: up to this size an array's memory stays with the process, of which at most twice as much lies idle
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep the memory of freed arrays for the next ones, as far as it goes by what it sees.
+
+    glibc asks the system for each array of more than 128 kB, and gives it back, until a larger one was freed: then it takes those
+    up to that size for usual. An array that is never written to takes no memory to show it. (Other C libraries do not mind.)
+    """
+    np.empty(KEPT, np.uint8)
 
 
 def is_unshared(array: np.ndarray | None) -> bool:

@@ -175,7 +175,7 @@ def backward_lines(listing: Listing, names: dict[str, Any]) -> list[str]:
                 lines.append(f"    c{k}.buffers[{i}] = {g}")
             if several:
                 lines.append(f"    if g is not None: g{slot}, o{slot} = "
-                             f"(g, o) if g{slot} is None else (add_grads(g{slot}, g), True)")
+                             f"(g, o) if g{slot} is None else (add_grads(g{slot}, g, o{slot}), True)")
     lines += [f"if g{slot} is not None: add_to_leaf(t{slot}, g{slot}, o{slot})" for slot in arrivals if slot in tensors]
     return lines
 

@@ -11,7 +11,6 @@ import importlib.util
 import math
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,17 +81,22 @@ class RowGrad:
         return RowGrad(self.rows, self.values.astype(dtype), self.shape, self.index, self.factors)
 
 
-def add_grads(a: Any, b: Any) -> Any:
-    """a + b where either may be a RowGrad. Two RowGrads stay one; beside an array the rows are written out."""
+def add_grads(a: Any, b: Any, owned: bool = False) -> Any:
+    """a + b where either may be a RowGrad. Two RowGrads stay one; beside an array the rows are written out.
+
+    owned: a is nobody else's, so that an array may become the sum.
+    """
     if isinstance(a, RowGrad) and isinstance(b, RowGrad):
         rows = np.concatenate([a.rows, b.rows])
         return RowGrad(rows, np.concatenate([a.row_values(), b.row_values()]), a.shape)
     if isinstance(a, RowGrad):
-        a, b = b, a
+        a, b, owned = b, a, False
     if isinstance(b, RowGrad):
-        total = a.copy()
+        total = a if owned else a.copy()
         scatter_add_rows(total, b.rows, b.values, index=b.index, factors=b.factors)
         return total
+    if owned:
+        return np.add(a, b, out=a)
     return np.asarray(a + b)  # the sum of two arrays of shape () is a number
 
 
@@ -159,6 +163,8 @@ def compiled_rows() -> Any:
 
 def is_compiled() -> bool:
     """False where numba is installed and finds nothing compiled here: the first large sum of rows then takes some seconds."""
+    from pathlib import Path  # it costs a fifth of `import nnkit`, and only a run of word vectors asks
+
     if importlib.util.find_spec("numba") is None:
         return True
     here = Path(__file__).parent / "__pycache__"

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnkit.autograd import Operation, tensor_op
 
-BLOCK = 1 << 14  # numbers of which all that a gradient needs in between stays in the cache, and needs no new memory
+BLOCK = 1 << 17  # numbers of which all that is made in between stays in the cache, and in memory that is used again
 
 
 @tensor_op
@@ -82,51 +82,64 @@ def normalized(ctx, out, x, weight, bias, axes, eps, centred):
     x = x if x.dtype.kind == "f" else x.astype(np.float64 if weight is None else weight.dtype)  # sums of int8 would wrap around
     rows = as_rows(x, axes)
     length, eps = rows.shape[1], smallest_step(x.dtype) if eps is None else eps
-    mean = np.matmul(rows, np.ones((length, 1), rows.dtype)) / length if centred else None
+    centre = rows - np.matmul(rows, np.ones((length, 1), rows.dtype)) / length if centred else rows
     if out is None:
-        out = np.empty(x.shape, np.result_type(rows if mean is None else mean, *(p for p in (weight, bias) if p is not None)))
-    y = np.reshape(out, rows.shape)
-    if mean is not None:
-        rows = np.subtract(rows, mean, out=y)
-    scale = 1 / np.sqrt(np.vecdot(rows, rows)[:, None] / length + eps)
-    np.multiply(rows, scale, out=y)
-    if weight is not None:
-        y *= np.reshape(weight, -1)
-    if bias is not None:
-        y += np.reshape(bias, -1)
-    ctx.extend([x, mean, scale, weight, axes])
+        out = np.empty(x.shape, np.result_type(rows, *(p for p in (weight, bias) if p is not None)))
+    y, scale = np.reshape(out, rows.shape), np.empty((len(rows), 1), rows.dtype)
+    for part in parts(rows):
+        some, to = centre[part], y[part]
+        scale[part] = 1 / np.sqrt(np.vecdot(some, some)[:, None] / length + eps)
+        if weight is None:
+            np.multiply(some, scale[part], out=to)
+        else:
+            outer(scale[part], np.reshape(weight, -1), out=to)
+            to *= some
+        if bias is not None:
+            to += np.reshape(bias, -1)
+    ctx.extend([centre, centred, scale, weight, axes])
     return out
 
 
 def gradients_by_rows(ctx, grad_output):
     """The gradients of x, and of weight and bias where there are such inputs.
 
-    n = (x - mean) · scale is computed once more, block by block: to keep it would cost more memory, and so more time.
+    n itself is never made: its scale, one number a row, is multiplied where there is one number a row.
     """
-    x, mean, scale, weight, axes = ctx
-    rows, grads = as_rows(x, axes), as_rows(grad_output, axes)
-    length, shape = rows.shape[1], x.shape[x.ndim - axes:]
+    rows, centred, scale, weight, axes = ctx
+    grads = as_rows(grad_output, axes)
+    length, shape = rows.shape[1], grad_output.shape[grad_output.ndim - axes:]
     grad_x = ctx.out(0) if ctx.needs_grad[0] else None
-    grad_x = np.empty(x.shape, grads.dtype) if grad_x is None else grad_x
+    grad_x = np.empty(grad_output.shape, grads.dtype) if grad_x is None else grad_x
     by_x, factor = np.reshape(grad_x, rows.shape), np.ones(length, grads.dtype) if weight is None else np.reshape(weight, -1)
     by_weight, by_bias = np.zeros((2, length), grads.dtype)
-    step = max(1, BLOCK // length)
-    for first in range(0, len(rows), step):
-        part = slice(first, first + step)
-        grad, to = grads[part], by_x[part]
-        normal = rows[part] * scale[part] if mean is None else rows[part] - mean[part]
-        if mean is not None:
-            normal *= scale[part]
-        product = grad * normal
-        by_weight += sum_of_rows(product)
+    for part in parts(rows):
+        grad, to, by_row = np.ascontiguousarray(grads[part]), by_x[part], scale[part]  # after a sum it is one number, repeated
+        centre = rows[part]
+        product = grad * centre
+        by_weight += np.matmul(by_row[:, 0], product)
         by_bias += sum_of_rows(grad)
-        np.multiply(grad, factor, out=to)                                     # g
-        normal *= np.matmul(product, factor)[:, None] / length                # n · mean(g n)
-        to -= normal
-        if mean is not None:
-            to -= np.matmul(grad, factor)[:, None] / length                   # mean(g)
-        to *= scale[part]
+        outer(by_row, factor, out=to)
+        to *= grad                                                            # scale · g
+        mean_product = np.matmul(product, factor)[:, None] * by_row / length  # mean(g n)
+        np.multiply(centre, mean_product * by_row * by_row, out=product)      # scale · n · mean(g n)
+        if centred:
+            product += np.matmul(grad, factor)[:, None] / length * by_row     # scale · mean(g)
+        to -= product
     return [grad_x, np.reshape(by_weight, shape), np.reshape(by_bias, shape)][:len(ctx.needs_grad)]
+
+
+def parts(rows):
+    """Slices of some rows each."""
+    step = max(1, BLOCK // rows.shape[1])
+    return [slice(first, first + step) for first in range(0, len(rows), step)]
+
+
+def outer(column, row, out):
+    """column · row: (n, 1) and (d,) give (n, d). As a product of (n, 2) and (2, d), one half of which is zeros, for NumPy gives
+    BLAS no product over a single number, and would take ten times as long."""
+    left, right = np.zeros((len(column), 2), column.dtype), np.zeros((2, len(row)), row.dtype)
+    left[:, :1], right[0] = column, row
+    return np.matmul(left, right, out=out)
 
 
 @tensor_op
@@ -143,26 +156,26 @@ class batch_norm(Operation):
     def forward(ctx, x, weight=None, bias=None, *, eps=1e-5, observe=None):
         rows = by_channel(x)
         mean = np.add.reduce(rows, axis=0) / len(rows)
-        normal = rows - mean
-        variance = np.einsum("nc,nc->c", normal, normal) / len(rows)
+        centre = rows - mean
+        variance = np.einsum("nc,nc->c", centre, centre) / len(rows)
         if observe is not None:
             observe(mean, variance, len(rows))
         scale = 1 / np.sqrt(variance + eps)
-        normal *= scale
-        ctx.extend([normal, scale, weight, x.shape])
-        y = normal if weight is None else normal * weight
+        factor = scale if weight is None else scale * weight
+        ctx.extend([centre, scale, factor, x.shape])
+        y = centre * factor
         return as_before(y if bias is None else y + bias if weight is None else np.add(y, bias, out=y), x.shape)
 
     @staticmethod
     def backward(ctx, grad_output):
-        normal, scale, weight, shape = ctx
-        grad, n = by_channel(grad_output), len(normal)
-        product = grad * normal
-        by_weight, by_bias = sum_of_rows(product), sum_of_rows(grad)
-        grad_x = np.multiply(normal, by_weight / -n, out=product)
+        centre, scale, factor, shape = ctx
+        grad, n = by_channel(grad_output), len(centre)
+        product = grad * centre
+        by_weight, by_bias = sum_of_rows(product) * scale, sum_of_rows(grad)
+        grad_x = np.multiply(centre, by_weight * scale / -n, out=product)
         grad_x += grad
         grad_x -= by_bias / n
-        grad_x *= scale if weight is None else scale * weight
+        grad_x *= factor
         return [as_before(grad_x, shape), by_weight, by_bias][:len(ctx.needs_grad)]
 
     @staticmethod

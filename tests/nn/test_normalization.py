@@ -5,6 +5,7 @@ import pytest
 
 import nnkit
 from nnkit import Tensor, check_gradients, default_dtype, nn, ops
+from nnkit.ops import normalization
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((5, 3)) * 4 + 10
@@ -54,13 +55,15 @@ def test_small_whole_numbers_do_not_wrap_around():
         np.testing.assert_allclose(y.value, make(3)(x.astype(np.float32)).value, rtol=1e-5, atol=1e-6)
 
 
-def test_rows_of_many_blocks_are_each_normalized_by_themselves():
+def test_rows_of_many_blocks_are_each_normalized_by_themselves(monkeypatch):
+    monkeypatch.setattr(normalization, "BLOCK", 64 * 90)  # and a last block of 70 rows
     x, layer = RNG.standard_normal((700, 64)), float64(nn.LayerNorm, 64)
     weights, u = RNG.standard_normal((700, 64)), Tensor(x)
     ops.sum(layer(u) * weights).backward()
     grad, by_weight = u.grad, layer.weight.grad
     alone = Tensor(x[300:301])
     ops.sum(layer(alone) * weights[300:301]).backward()
+    np.testing.assert_allclose(layer(u).value, normal(x, 1, 1e-5), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(grad[300:301], alone.grad, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(by_weight, (normal(x, 1, 1e-5) * weights).sum(axis=0), rtol=1e-10)
 
@@ -70,6 +73,27 @@ def test_numbers_far_from_zero_lose_no_digits():
     exact = x.value.astype(float)
     np.testing.assert_allclose(nn.LayerNorm(3)(x).value, normal(exact, 1, 1e-5), atol=5e-3)
     np.testing.assert_allclose(nn.BatchNorm1d(3)(x).value, normal(exact, 0, 1e-5), atol=5e-3)
+
+
+@pytest.mark.parametrize("offset", [0, 1, 1e3, 1e4])
+def test_values_and_gradients_far_from_zero_are_as_exact_as_pytorchs(offset):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(1)
+    given = [a.astype(np.float32) for a in (rng.standard_normal((300, 128)) + offset, *rng.standard_normal((2, 128)))]
+    grad = rng.standard_normal((300, 128)).astype(np.float32)
+
+    def ours(dtype):
+        leaves = [Tensor(a.astype(dtype)) for a in given]
+        y = ops.layer_norm(*leaves)
+        y.backward(grad)
+        return [y.value, *(t.grad for t in leaves)]
+
+    leaves = [torch.tensor(a, requires_grad=True) for a in given]
+    y = torch.nn.functional.layer_norm(leaves[0], (128,), *leaves[1:])
+    y.backward(torch.tensor(grad))
+    theirs = [y.detach().numpy(), *(t.grad.numpy() for t in leaves)]
+    for exact, a, b in zip(ours(np.float64), ours(np.float32), theirs):
+        assert np.abs(a - exact).max() <= 1.5 * np.abs(b - exact).max()
 
 
 @pytest.mark.parametrize("layer, n", [(nn.LayerNorm(3, elementwise_affine=False), 0), (nn.LayerNorm(3, bias=False), 1),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -233,8 +234,13 @@ class Part:
     def __init__(self, text: Text, symbols: Symbols, size: int, running: bool):
         self.text = text if running else text.without_empty_lines()
         self.classes = symbols.encode(self.text)
-        self.contexts = Contexts(self.classes, size, None if running else symbols.start)
+        self.size, self.start = size, None if running else symbols.start
         self.unknown = float(np.mean(self.classes == UNKNOWN))  # their share
+
+    @cached_property
+    def contexts(self) -> Contexts:
+        """Made when it is asked for: a model that looks at windows of the text does without."""
+        return Contexts(self.classes, self.size, self.start)
 
     def __len__(self) -> int:
         return len(self.classes)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import re
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 
-from nnkit.errors import ConfigError, UserError
+LAUNCHER = "mpiexec"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,11 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that stopped: its path, its id or @last")
     parser.add_argument("--out", metavar="DIR", help="the run's folder; runs/NAME-001, NAME-002 ... where it is left out")
     parser.add_argument("--force", action="store_true", help="replace the run that --out names")
+    parser.add_argument("--ranks", type=int, metavar="N", help="train in N processes under MPI: as `mpiexec -n N python -m "
+                        "nnkit.train` of the MPI that this Python has; on several machines call mpiexec or srun yourself")
     said = parser.add_mutually_exclusive_group()
     said.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors and the run's path")
     said.add_argument("-v", "--verbose", action="store_true", help="say more: where each value of the config was set, "
                       "the versions, every parameter, every checkpoint")
-    words, foreign = without_foreign_options(sys.argv[1:] if argv is None else argv)
+    given_words = sys.argv[1:] if argv is None else argv
+    words, foreign = without_foreign_options(given_words)
     given, dashed = parser.parse_known_intermixed_args(words)  # options may stand anywhere
     unknown = [word for word in dashed if not word.startswith("--") or "=" not in word]
     if unknown:
@@ -43,36 +47,55 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--force replaces the run that --out names; without --out every run gets a folder of its own")
     if given.resume is not None and (given.out is not None or given.force):
         parser.error("--resume goes on in the run's own folder; leave out --out and --force")
+    if given.ranks is not None:
+        return under_mpi(given.ranks, given_words)
     if threading.current_thread() is threading.main_thread():  # before and after the steps, where nothing is to be saved
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        from nnkit.training.config import format_errors  # here, so that Ctrl-C during the import is a clean end, too
+        from nnkit.training.failures import described  # here, so that Ctrl-C during the import is a clean end, too
+        from nnkit.training.mpi import find_ranks
+        from nnkit.training.ranks import ElsewhereError, Ranks
         from nnkit.training.session import fit, resume
-
-        if given.resume is not None:
-            run = resume(given.resume, overrides, quiet=given.quiet, verbose=given.verbose)
-        else:
-            run = fit(given.config, overrides, out=given.out, force=given.force, quiet=given.quiet, verbose=given.verbose)
-    except UserError as error:
-        text = format_errors(error, sys.stderr.isatty()) if isinstance(error, ConfigError) else f"error: {error}"
-        print(text, file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO):
-            raise
-        print(f"error: {error.strerror}; what was saved before is whole: make room, then --resume the run", file=sys.stderr)
-        return 1
-    except MemoryError as error:
-        print(f"error: not enough memory ({error}); make the model, the step or the data smaller", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
-        print("interrupted; what was saved before is whole", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return 130
+    ranks = Ranks()
+    try:
+        ranks = find_ranks()
+        if given.resume is not None:
+            run = resume(given.resume, overrides, quiet=given.quiet, verbose=given.verbose, ranks=ranks)
+        else:
+            run = fit(given.config, overrides, out=given.out, force=given.force, quiet=given.quiet, verbose=given.verbose,
+                      ranks=ranks)
+    except ElsewhereError as error:
+        return error.exit_code
+    except (Exception, KeyboardInterrupt) as error:
+        text, code = described(error)
+        if ranks.is_first:  # the others came to the same end
+            print(text, file=sys.stderr)
+        return code
+    if not ranks.is_first:
+        return run.exit_code
     try:
         print(run.path, flush=True)
     except BrokenPipeError:  # Python writes once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return run.exit_code
+
+
+def under_mpi(ranks: int, words: Sequence[str]) -> int:
+    """The same command in `ranks` processes; its exit code. The launcher beside this Python comes first: it fits its mpi4py."""
+    launcher = shutil.which(LAUNCHER, path=os.path.dirname(sys.executable)) or shutil.which(LAUNCHER)
+    if launcher is None or ranks < 1:
+        print("error: --ranks: " + (f"expected a number of at least 1, got {ranks}" if launcher else "there is no mpiexec beside "
+              f"{sys.executable} or in PATH; pip install 'nnkit[mpi]'"), file=sys.stderr)
+        return 2
+    at = next(i for i, word in enumerate(words) if "--ranks".startswith(word.split("=")[0]) and word.startswith("--r"))
+    rest = [*words[:at], *words[at + (1 if "=" in words[at] else 2):]]
+    command = [launcher, "-n", str(ranks), sys.executable, "-m", "nnkit.train", *rest]
+    if os.name == "nt":
+        return subprocess.call(command)
+    os.execv(launcher, command)  # signals then reach the launcher, which hands them on
 
 
 def without_foreign_options(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -32,6 +32,11 @@ class SparseBags(NamedTuple):
     values: np.ndarray
     offsets: np.ndarray
 
+    def part(self, index: int, of: int) -> SparseBags:
+        """Every of-th of the texts, from number `index` on."""
+        places, offsets = gather(np.append(self.offsets, len(self.ids)), np.arange(index, len(self.offsets), of))
+        return SparseBags(self.ids[places], self.values[places], offsets)
+
     def dense(self, columns: int) -> np.ndarray:
         """(texts, columns) float32."""
         rows = np.zeros((len(self.offsets), columns), np.float32)

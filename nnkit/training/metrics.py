@@ -75,11 +75,11 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def write_history(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
-    """Write history.csv from the rows of metrics.jsonl, in one piece: a line for each evaluation and each epoch's end.
+def history_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of the rows of metrics.jsonl one for each evaluation and each epoch's end.
 
-    Columns: epoch, step, seconds, lr, train_loss, then the others in order of first appearance. A log line and an
-    evaluation of the same step share a line. Floats are written so that reading gives the same number; null is empty.
+    A log line and an evaluation of the same step are one row, with the evaluation's train_loss, the mean since the one before:
+    a log line's may be that of a few steps.
     """
     by_step: dict[Any, dict[str, Any]] = {}
     evaluated: set[Any] = set()
@@ -88,11 +88,21 @@ def write_history(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str
             continue
         step = row.get("step")
         merged = by_step.setdefault(step, {})
-        merged.update({key: value for key, value in plain(row).items() if value is not None or key not in merged})
+        merged.update({key: value for key, value in plain(row).items()
+                       if merged.get(key) is None or (value is not None and step not in evaluated)})
         if row["event"] == "eval":
             evaluated.add(step)
     ends = {merged.get("epoch"): step for step, merged in by_step.items()}  # the last step seen in each epoch
-    kept = [merged for step, merged in by_step.items() if step in evaluated or ends[merged.get("epoch")] == step]
+    return [merged for step, merged in by_step.items() if step in evaluated or ends[merged.get("epoch")] == step]
+
+
+def write_history(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
+    """Write history.csv from the rows of metrics.jsonl, in one piece: a line for each of `history_rows`.
+
+    Columns: epoch, step, seconds, lr, train_loss, then the others in order of first appearance. Floats are written so that
+    reading gives the same number; null is empty.
+    """
+    kept = history_rows(rows)
     _write_columns(path, kept, [*FIRST_COLUMNS, *(key for row in kept for key in row if key != "event")], ",")
 
 

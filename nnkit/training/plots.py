@@ -38,7 +38,7 @@ def plot_run(run: str | os.PathLike[str], files: Iterable[str | os.PathLike[str]
     panels += [{key: curves[key] for key in shares}] if shares else []
     panels += [{key: curves[key]} for key in others if key not in shares]
     heights = [3.0 if panel is losses else 1.7 for panel in panels] + ([0.75] if len(rate[0]) else [])
-    best = _best(folder, shown)
+    best = best_of(folder, shown)
     whole = view.x == "steps" or shown.whole_epochs
     with drawing.canvas(6.4, 1.0 + sum(heights)) as figure:
         axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
@@ -146,7 +146,7 @@ def _notes(view: View, shown: Curves) -> list[str]:
     return notes
 
 
-def _best(folder: Path, shown: Curves) -> tuple[str, int, float] | None:
+def best_of(folder: Path, shown: Curves) -> tuple[str, int, float] | None:
     """(measure, step, value) of the best evaluation: as run.json says, otherwise where dev_loss is lowest."""
     try:
         best = RunDirectory(folder).read_run().get("best")
@@ -158,13 +158,16 @@ def _best(folder: Path, shown: Curves) -> tuple[str, int, float] | None:
     return None if shown.lowest is None else ("dev_loss", *shown.lowest)
 
 
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """The runs' ids; their paths where two have the same id."""
+    names = [RunDirectory(folder).id for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
 def _run_labels(folders: Sequence[Path], longest: int) -> list[str]:
     """The runs' ids, each with the values that its config.yaml has and another's has not."""
-    names = [RunDirectory(folder).id for folder in folders]
-    if len(set(names)) < len(names):
-        names = [str(folder) for folder in folders]
     labels = []
-    for name, values in zip(names, differences([config_of(folder) for folder in folders]), strict=True):
+    for name, values in zip(names_of(folders), differences([config_of(folder) for folder in folders]), strict=True):
         parts = [f"{key}={drawing.text(value, 20)}" for key, value in values.items()]
         labels.append(drawing.text(f"{name}   {'  '.join(parts)}".strip(), longest))
     return labels

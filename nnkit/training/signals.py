@@ -19,6 +19,7 @@ class StopRequest:
 
     def __init__(self, say: Callable[[str], Any]):
         self.signal: int | None = None
+        self._was_here = False  # of several ranks one may have heard of another's first
         self._say = say
         self._old: dict[int, Any] = {}
 
@@ -34,9 +35,9 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
+        if self._was_here:
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
-        self.signal = number
+        self.signal, self._was_here = number, True
         self._say(f"{signal.Signals(number).name}: finishing this step and saving; once more to stop at once")
 
     @property

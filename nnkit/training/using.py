@@ -20,6 +20,8 @@ from nnkit.nn import Module
 from nnkit.training import config as configs
 from nnkit.training.checkpoints import load_latest
 from nnkit.training.files import plain
+from nnkit.training.first_step import naming_layers
+from nnkit.training.looking import SeenRun
 from nnkit.training.making import recipe_file
 from nnkit.training.metrics import FIRST_COLUMNS, is_number, read_metrics
 from nnkit.training.recipe import Recipe, load_recipe
@@ -83,7 +85,7 @@ class Weights:
         return f"{self.path.name}: epoch {self.epoch}, step {self.step:,}{measures}"
 
 
-class TrainedRun:
+class TrainedRun(SeenRun):
     """A run as `load` gives it. weights: which checkpoint it is; str() of it is for people.
 
     tally: of a classifier, what the last `evaluate` counted: a confusion matrix, scores of classes, mistakes.
@@ -93,10 +95,6 @@ class TrainedRun:
 
     def __init__(self, directory: RunDirectory, recipe_class: type[Recipe], config: RunConfig, weights: Weights):
         self.directory, self.recipe_class, self.config, self.weights = directory, recipe_class, config, weights
-
-    @property
-    def path(self) -> Path:
-        return self.directory.folder
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -128,7 +126,7 @@ class TrainedRun:
     def answers(self, inputs: Iterable[Any], source: str = "input") -> Iterator[Any]:
         """The same one by one, as the inputs come. `source` is their name in errors."""
         model = self.model
-        with self._threads():
+        with self._threads(), naming_layers(model):
             yield from self.recipe.predict(model, inputs, source)
 
     def generate(self, prompt: str = "", n: int = 1, *, seed: int = 1, **options: Any) -> Iterator[str]:
@@ -140,7 +138,7 @@ class TrainedRun:
             raise ConfigError(f"expected at least one text and a seed of at least 0, got {n} and {seed}")
         model = self.model
         for i in range(n):
-            with self._threads():
+            with self._threads(), naming_layers(model):
                 text = self.recipe.generate(model, prompt, rng=np.random.default_rng([seed, i]), **options)
             yield text
 
@@ -153,14 +151,30 @@ class TrainedRun:
         with self._threads():
             if file is not None:
                 recipe, model = self.recipe, self.model
-                measured = recipe.score(model, os.fspath(file))
+                with naming_layers(model):
+                    measured = recipe.score(model, os.fspath(file))
             else:
                 recipe = self._recipe_with_data()
-                measured = recipe.evaluate(self._built_by(recipe))
+                model = self._built_by(recipe)
+                with naming_layers(model):
+                    measured = recipe.evaluate(model)
         self.tally = recipe.tally
         if not measured:
             raise UserError(f"{self.directory}: {self.recipe_class.__name__} measures nothing on held-out data; give a FILE")
         return measured
+
+    @no_grad()
+    def report(self) -> list[str]:
+        """What the recipe said of its held-out data at the end of the training; sets `tally`. DataError as `evaluate`."""
+        with self._threads():
+            recipe = self._recipe_with_data()
+            model = self._built_by(recipe)
+            with naming_layers(model):
+                lines = recipe.report(model)
+                if not lines:  # it has nothing to say, but perhaps something to count
+                    recipe.evaluate(model)
+        self.tally = recipe.tally
+        return lines
 
     def _recipe_with_data(self) -> Recipe:
         otherwise = "measuring what was held out of the training needs its data; give a FILE to measure another"

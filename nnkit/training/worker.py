@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from nnkit.errors import UserError
 from nnkit.nn import Module
 from nnkit.training import config as configs
+from nnkit.training.first_step import naming_layers
 from nnkit.training.making import make_optimizer, make_schedules, recipe_file
 from nnkit.training.recipe import Recipe, load_recipe
 from nnkit.training.run_directory import RunDirectory
@@ -124,7 +125,8 @@ def main(argv: list[str]) -> int:
                 model = recipe.build(np.random.default_rng([settings.seed, 0]))
                 shared = SharedModel(file, model, workers)
                 shared.attach()
-            Worker(recipe, model, settings, shared, me, workers, trainer).train()
+            with naming_layers(model):
+                Worker(recipe, model, settings, shared, me, workers, trainer).train()
     except Stopped:
         return 0
     except UserError as error:

@@ -37,7 +37,7 @@ class WorkersTrainer(Trainer):
 
     board: Board
 
-    def train(self, metrics: MetricsLog, stop: StopRequest) -> None:
+    def train(self, metrics: MetricsLog | None, stop: StopRequest) -> None:
         """As `Trainer.train`; UserError with the reason where a worker ends before its time."""
         self.metrics = metrics
         if not self.is_done():  # else only the last files are missing

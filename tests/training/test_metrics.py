@@ -154,3 +154,11 @@ def test_a_table_has_every_row_and_every_key_with_tabs_between(tmp_path):
     assert (read[1]["dev_loss"], read[1]["best"], read[2]["note"], read[2]["train_loss"]) == ("0.1", "true", "a\tb\n", "")
     write_table([], tmp_path / "empty.tsv")
     assert (tmp_path / "empty.tsv").read_bytes() == b"event\tepoch\tstep\tseconds\tlr\ttrain_loss\n"
+
+
+def test_of_one_step_history_has_the_loss_of_the_evaluation(tmp_path):
+    rows = [train(5, train_loss=3.0), evaluation(5, train_loss=2.0, dev_loss=1.0), train(5, train_loss=4.0, grad_norm=0.5)]
+    (row,) = history(rows, tmp_path / "h.csv")
+    assert (row["train_loss"], row["dev_loss"], row["grad_norm"]) == ("2.0", "1.0", "0.5")
+    (row,) = history([evaluation(5, train_loss=None), train(5, train_loss=4.0)], tmp_path / "h.csv")
+    assert row["train_loss"] == "4.0"

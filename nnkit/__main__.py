@@ -22,6 +22,7 @@ COMMANDS = {  # the module of each, and what it does
     "show": ("nnkit.commands.show", "every key of a config or a run, with its value and its help"),
     "init": ("nnkit.commands.init", "make a folder of your own: a config, a recipe, a layer and its tests"),
     "graph": ("nnkit.commands.graph", "draw the computation graph of one training step"),
+    "report": ("nnkit.commands.report", "tell of one run, or of several, on a page for a browser"),
     "list": ("nnkit.commands.list", "list recipes, layers, losses, optimizers or operations"),
     "export": ("nnkit.commands.export", "write word vectors, weights or curves for other tools"),
 }

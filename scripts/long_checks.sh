@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # What takes longer than CI may, or needs more than a fresh machine has. Its output goes into the note of a change.
 #   scripts/long_checks.sh [PYTHON ...]     the Pythons to try a fresh install with; python3 where none is named
-# PYTHON: an environment with nnkit[test], and with PyTorch for the parity and the speed; .venv/bin/python unless it is set.
+# PYTHON: an environment with nnkit[test], and with PyTorch for the parity and the speed, selenium (and Chromium and
+#   chromedriver on the PATH) for the page of a graph; .venv/bin/python unless it is set.
 # NNKIT_EDUGRAD_PYTHON: an interpreter that has edugrad 0.1.0, whose programs are then run on both, and timed.
-# PARTS: some of "install long fuzz kills parity edugrad mutations speed"; all of them unless it is set.
+# PARTS: some of "install long fuzz kills parity edugrad browser mutations speed"; all of them unless it is set.
 # A part that fails does not stop the others; the last lines say what ran, how long, and what failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +16,7 @@ failed=0
 part() {  # part NAME COMMAND ...: runs it where PARTS asks for it
     local name=$1 began=$SECONDS
     shift
-    case " ${PARTS:-install long fuzz kills parity edugrad mutations speed} " in *" $name "*) ;; *) return ;; esac
+    case " ${PARTS:-install long fuzz kills parity edugrad browser mutations speed} " in *" $name "*) ;; *) return ;; esac
     echo "== $name: $*"
     ( set -e; "$@" )  # not in the condition of an if, where set -e means nothing
     if [ $? -eq 0 ]; then
@@ -50,6 +51,7 @@ part fuzz env NNKIT_EXAMPLES=4000 "$python" -m pytest tests/training/test_mangle
 part kills env NNKIT_KILLS=200 "$python" -m pytest tests/training/test_kills.py -n 2 -rsP
 part parity env NNKIT_EXAMPLES=100 "$python" -m pytest tests/parity -n 2 -rs
 part edugrad "$python" -m pytest tests/compat -n 2 -rs
+part browser "$python" -m pytest -m browser tests/show -n 1 -rs
 part mutations "$python" scripts/mutate.py
 for benchmark in import sgns step trainer text layers; do part speed "$python" "scripts/bench_$benchmark.py"; done
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Sequence
+from html import escape
 
 import numpy as np
 
@@ -12,9 +13,16 @@ from nnkit.errors import UserError
 from nnkit.vectors import formats
 
 Query = str | np.ndarray | Sequence[str | np.ndarray]
-Neighbours = list[tuple[str, float]]
 
 LARGE = 1 << 24  # numbers of a product that is made at once: 64 MB
+
+
+class Neighbours(list[tuple[str, float]]):
+    """Words and their scores, the best first: a list of pairs, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><td>{escape(word)}</td><td>{score:.4f}</td></tr>" for word, score in self)
+        return f"<table><tr><th>word</th><th>score</th></tr>{rows}</table>"
 
 
 class UnknownWord(UserError, KeyError):
@@ -210,10 +218,10 @@ class WordVectors:
         scores[list(asked)] = -np.inf
         n = min(n, len(self) - len(asked))
         if n < 1:
-            return []
+            return Neighbours()
         places = np.flatnonzero(scores >= np.partition(scores, -n)[-n])
         places = places[np.argsort(-scores[places], kind="stable")[:n]]
-        return [(self.words[i], float(scores[i])) for i in places]
+        return Neighbours((self.words[i], float(scores[i])) for i in places)
 
 
 def _listed(query: Query) -> list[str | np.ndarray]:

@@ -21,6 +21,15 @@ def test_the_nearest_come_first_and_the_word_itself_never(animals):
     assert animals.most_similar("cat", 0) == []
 
 
+def test_neighbours_are_a_list_of_pairs_that_a_notebook_shows_as_a_table():
+    vectors = WordVectors(["a", "<script>", "b"], np.array([[1, 0], [1, 0], [0, 1]], np.float32))
+    found = vectors.most_similar("a")
+    assert found == [("<script>", 1.0), ("b", 0.0)] and repr(found) == repr(list(found))
+    assert all("&lt;script&gt;</td><td>1.0000<" in other._repr_html_()
+               for other in (found, vectors.analogy("a", "a", "a"), *vectors.most_similar_many(["a"])))
+    assert "<script>" not in found._repr_html_()
+
+
 def test_likeness_is_the_cosine(animals):
     a, b = animals["cat"].astype(np.float64), animals["car"].astype(np.float64)
     expected = a @ b / np.linalg.norm(a) / np.linalg.norm(b)

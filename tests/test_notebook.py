@@ -1,6 +1,6 @@
 """What a Jupyter kernel does with nnkit: the example notebook, the bar and the lines, the stop button, what a cell shows.
 
-Needs nnkit[notebook]; .ci/run installs it for this file.
+Needs nnkit[notebook]; .ci/run installs it for this file. Where the example changes, run all of it in JupyterLab and save it.
 """
 
 import gc

@@ -76,7 +76,14 @@ def test_the_curves_follow_every_control(browser, page, data):
     assert drawn(view, "curves-0")[1]["xrange"][0] == 1.5
     browser.find_element("id", "whole").click()
     assert drawn(view, "curves-0")[1]["xrange"][0] < 1.5
-    box(view, "train_loss").click()
+    before = drawn(view, "curves-0")[1]["xrange"]
+    browser.find_element("css selector", "#curves-0 [aria-label='Zoom in']").click()
+    zoomed = drawn(view, "curves-0")[1]["xrange"]
+    assert before[0] < zoomed[0] < zoomed[1] < before[1]
+    box(view, "train_loss").click()  # what was zoomed to stays
+    assert drawn(view, "curves-0")[1]["xrange"] == zoomed
+    browser.find_element("id", "whole").click()
+    assert drawn(view, "curves-0")[1]["xrange"][1] > zoomed[1]
     assert [trace["name"] for trace in drawn(view, "curves-0")[0]] == ["classifier-001 dev_loss", "classifier-002 dev_loss"]
     box(view, "classifier-001").click()
     assert [trace["name"] for trace in drawn(view, "curves-0")[0]] == ["classifier-002 dev_loss"]

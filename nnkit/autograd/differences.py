@@ -16,7 +16,7 @@ from nnkit.autograd.tensor import Tensor
 
 
 class Slope(NamedTuple):
-    """A difference quotient; whether backward's number agrees with it; and whether only because there is a kink."""
+    """A difference quotient; whether backward's number agrees with it; and whether there is a kink."""
 
     numeric: float
     agrees: bool
@@ -57,12 +57,24 @@ class Subject:
         """Where all leaves are moved at once, one direction a leaf: a few forward passes, whatever their sizes are."""
         return self.slope([(leaf.value, u) for leaf, u in zip(self.leaves, directions)], analytic, 10 * self.tolerance)
 
+    def aside(self, directions: Sequence[np.ndarray], offsets: Sequence[np.ndarray]) -> tuple[float, Slope]:
+        """The same a little beside, where zeros are no zeros any more: what backward gives there, and the quotient."""
+        before = [leaf.value.copy() for leaf in self.leaves]
+        for leaf, offset in zip(self.leaves, offsets):
+            leaf.value[...] += offset
+        analytic = along(self.gradients(), directions)
+        slope = self.direction(directions, analytic)
+        for leaf, value in zip(self.leaves, before):
+            leaf.value[...] = value
+        return analytic, slope
+
     def slope(self, moved: list[tuple[np.ndarray, Any]], analytic: float, tolerance: float) -> Slope:
         """The quotient where each of the arrays moves along its direction, beside the number of backward.
 
         D(h) = (f(h) - f(-h)) / 2h, at two steps: (4 D(h/2) - D(h)) / 3 has an error of h⁴ only (Richardson). Across a kink (ReLU
         at 0, equal maxima, the border of a clip) it is worth nothing. So where they differ the step is made so small that few
-        kinks are left in it, and at one that is, every number between the slopes of its two sides is right.
+        kinks are left in it, and at one that is, every number between the slopes of its two sides is right. Where the quotient
+        still changes as the step gets smaller, there is nothing to hold a number against.
         """
         before = [array.copy() for array, _ in moved]
 
@@ -79,14 +91,22 @@ class Subject:
             if abs(analytic - numeric) <= tolerance * (1 + abs(numeric)):
                 return Slope(numeric, True)
             h = self.step / 100
-            up, here, down = at(h), at(0.0), at(-h)
+            up, here, down, nearer = at(h), at(0.0), at(-h), central(h / 100)
         finally:
             for (array, _), start in zip(moved, before):
                 array[...] = start
         left, right = sorted([(here - down) / h, (up - here) / h])
         slack = tolerance * (1 + abs(right)) + 1e-15 * (1 + abs(here)) / h  # the last: the rounding of f
         agrees = left - slack <= analytic <= right + slack
-        return Slope(numeric, agrees, agrees and right - left > 1e-3 * (1 + abs(right)))
+        rounding = 1e-13 * (1 + abs(here)) / h  # of `nearer`
+        if abs(nearer - (left + right) / 2) > 0.01 * (1 + abs(right)) + rounding:  # as in x / sqrt(mean of x² + 1e-16), all x 0
+            return Slope(numeric, True, True)
+        return Slope(numeric, agrees, right - left > 1e-3 * (1 + abs(right)))
+
+
+def along(gradients: Sequence[np.ndarray], directions: Sequence[np.ndarray]) -> float:
+    """The derivative in a direction."""
+    return sum(float(np.sum(grad * u)) for grad, u in zip(gradients, directions))
 
 
 def chosen(gradient: np.ndarray, among: np.ndarray, at_most: int, rng: np.random.Generator) -> np.ndarray:

@@ -78,7 +78,7 @@ def files_of(folder: Path, recipe: str) -> dict[str, bytes]:
                           + (f"did you mean {near[0]!r}? " if near else "") + f"there are {', '.join(recipes)}")
     name = folder.name
     contents = {path.name: path.read_text(encoding="utf-8").replace(CALLED, name).encode()
-                for path in shipped_folder("recipes").joinpath("template").iterdir() if path.is_file() and path.name != "config.yaml"}
+                for path in template().iterdir() if path.is_file() and path.name != "config.yaml"}
     contents["recipe.py"] = recipes[recipe].read_bytes()
     config = config_of(recipe)
     text = config.read_text(encoding="utf-8").replace(f"configs/{config.name}", f"{name}/config.yaml").replace(CALLED, name)
@@ -90,10 +90,14 @@ def files_of(folder: Path, recipe: str) -> dict[str, bytes]:
     return contents | {"config.yaml": text.encode()}
 
 
+def template() -> Path:
+    return shipped_folder("recipes") / "template"
+
+
 def config_of(recipe: str) -> Path:
     """The config that shows a recipe best: of its own name, else one that needs no data. UserError where none ships."""
     if recipe == RECIPE:
-        return shipped_folder("recipes").joinpath("template") / "config.yaml"
+        return template() / "config.yaml"
     texts = {path: path.read_text(encoding="utf-8") for path in sorted(shipped_folder("configs").glob("*.yaml"))}
     of_recipe = [path for path, text in texts.items() if re.search(rf"^recipe: \S*\b{re.escape(recipe)}\.py\s*$", text, re.M)]
     if not of_recipe:

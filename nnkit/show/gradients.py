@@ -1,7 +1,6 @@
 """The backward pass as something to look at: what went along every link, and why.
 
-backward itself runs, under an observer that writes down what each operation was given and what it gave. Every `.grad` is
-afterwards what it was before.
+backward itself runs, under an observer that writes down what each operation gave. Every `.grad` is afterwards what it was before.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from nnkit.show.numbers import is_small
 
 
 class Listener:
-    """The observer of a backward pass: fills in gradients, what links were given, and local derivatives."""
+    """The observer of a backward pass: fills in what links were given, with the local derivatives, and in which order."""
 
     records = False
 

@@ -30,9 +30,9 @@ from nnkit.training.run_directory import RunDirectory
 
 MOST = 12            # runs: more colours cannot be told apart
 LONGEST = 2000       # points of a curve; of more each is the average of several, as in nnkit plot
-POINTS = 6000        # of one measure, of all runs together: a page of 12 runs has 8 MB, of which plotly.js has 5
+POINTS = 6000        # of one measure, of all runs together: so a page has hardly more than 8 MB, of which plotly.js has 5
 ON_THE_MAP = 2000    # words of a run; more would hide each other
-WORDS = 12_000       # of all runs together
+WORDS = 10_000       # of all runs together
 COLOURED = 200       # classes whose confusion matrix is a picture
 TABULATED = 30       # classes whose confusion matrix is a table, too; of more, the commonest mistakes are
 
@@ -153,7 +153,7 @@ def tell(directory: RunDirectory, name: str, differs: dict[str, str], words: int
     with parts.unless_it_fails("no curves"):
         rows = read_metrics(directory.path("metrics.jsonl"))
         curves["steps"] = Curves.read(directory.folder, View())
-    for axis in set(AXES) - {"steps"} if curves else ():
+    for axis in [axis for axis in AXES if axis not in curves] if curves else []:
         with parts.unless_it_fails(f"no curves over {axis}"):
             curves[axis] = Curves.read(directory.folder, View(x=axis))
     steps = curves.get("steps")
@@ -163,12 +163,13 @@ def tell(directory: RunDirectory, name: str, differs: dict[str, str], words: int
 
 def facts(directory: RunDirectory, known: dict[str, Any], rows: Rows, curves: Curves | None) -> dict[str, str]:
     """A row of the table of runs: what the run came to."""
-    last = rows[-1] if rows else {}
+    last = next((row for row in reversed(rows) if is_number(row.get("step"))), {})
     best = best_of(directory.folder, curves) if curves else None
     epochs, seconds = config_of(directory).get("training.epochs", "?"), known.get("seconds", last.get("seconds"))
     told = {"status": str(known.get("status", "unknown")),
             "best": "none" if best is None else f"{best[0]} {best[2]:.6g} at {place(rows, best[1])}",
-            "epochs": f"{last.get('epoch', 0)} of {epochs}", "steps": f"{last.get('step', 0):,}",
+            "epochs": f"{last['epoch']} of {epochs}" if "epoch" in last else "none logged",
+            "steps": f"{last['step']:,}" if last else "none logged",
             "training time": f"{seconds:,.1f} s" if is_number(seconds) else "unknown"}
     return told | ({"what happened": str(known["error"])} if "error" in known else {})
 

@@ -79,7 +79,7 @@ def _some(name: str, start: bytes) -> bytes:
 
 @contextmanager
 def replacing_vectors(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """`nnkit.files.replacing`, packed where the name ends in .gz; not synced, for vectors are made from a checkpoint, which is."""
+    """`nnkit.files.replacing`, packed where the name ends in .gz; not synced, for vectors are made from a checkpoint."""
     with replacing(path, synced=False) as file:
         if Path(path).suffix.lower() == ".gz":
             with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:  # same vectors, same bytes

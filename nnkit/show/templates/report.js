@@ -14,11 +14,12 @@ const settings = { displaylogo: false, responsive: true, showSendToCloud: false,
 const coarse = matchMedia("(pointer: coarse)").matches;  // there a finger on a figure scrolls the page
 
 function layout(more) {
-  const axis = { gridcolor: colour("box-line") + "80", linecolor: colour("line"), zerolinecolor: colour("box-line") + "80", automargin: true };
+  const grid = colour("box-line") + "80";  // half seen through
+  const axis = { gridcolor: grid, linecolor: colour("line"), zerolinecolor: grid, automargin: true };
   return {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: colour("ink"), size: 13 },
     margin: { l: 50, r: 12, t: 30, b: 44 }, showlegend: false, dragmode: coarse ? false : "zoom", hovermode: "closest",
-    hoverlabel: { bgcolor: colour("box"), bordercolor: colour("line"), font: { color: colour("ink") }, align: "left" },
+    hoverlabel: { bgcolor: colour("box"), bordercolor: colour("line"), font: { color: colour("ink") }, namelength: -1 },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("muted"), activecolor: colour("accent") },
     ...more, xaxis: { ...axis, ...more.xaxis }, yaxis: { ...axis, ...more.yaxis },
   };
@@ -34,6 +35,7 @@ function smoothed(values, beta) {
 const several = data.runs.length > 1;
 const losses = (data.groups.find(group => group.title === "loss") || { keys: [] }).keys;
 const boxes = [];
+let wholes = 0;  // how often the whole was asked for
 
 function addBox(kind, name, look) {
   const label = document.createElement("label"), box = document.createElement("input");
@@ -94,17 +96,20 @@ function drawCurves() {
     } else {
       xaxis.autorange = true;
     }
-    Plotly.react(byId("curves-" + number), traces, layout({ height: 320, xaxis, yaxis: { type: log ? "log" : "linear" } }), settings);
+    const uirevision = [axis, log, ...ends, wholes].join();  // while it is the same, so is what somebody zoomed to
+    const more = { height: 320, uirevision, xaxis, yaxis: { type: log ? "log" : "linear" } };
+    Plotly.react(byId("curves-" + number), traces, layout(more), settings);
   });
 }
 
 if (data.groups.length) {
   if (several) data.runs.forEach((run, number) => addBox("run", run.name, () => lineOf(number, "")));
-  if (losses.length > 1) for (const key of losses) addBox("measure", key, () => several ? { ...lineOf(0, key), color: colour("muted") } : lineOf(0, key));
+  const lookOf = key => several ? { ...lineOf(0, key), color: colour("muted") } : lineOf(0, key);
+  if (losses.length > 1) for (const key of losses) addBox("measure", key, () => lookOf(key));
   byId("shown").hidden = !boxes.length;
   for (const id of ["log", "smooth"]) byId(id).addEventListener("input", drawCurves);
   for (const id of ["from", "to"]) byId(id).addEventListener("change", drawCurves);
-  const whole = () => { byId("from").value = byId("to").value = ""; drawCurves(); };
+  const whole = () => { byId("from").value = byId("to").value = ""; wholes += 1; drawCurves(); };
   byId("axis").addEventListener("change", whole);
   byId("whole").addEventListener("click", whole);
   document.querySelector("#curves form").addEventListener("submit", event => event.preventDefault());

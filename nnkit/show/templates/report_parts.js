@@ -41,7 +41,9 @@ function drawMap(map, number) {
     const axis = { showticklabels: false, zeroline: false };
     Plotly.react(place, [
       points(map.words.map((_, i) => i), { marker: { size: 5, color: colour("line"), opacity: 0.55 } }),
-      points(near, { mode: "markers+text", text: near.map((i, rank) => rank < named ? text(map.words[i]) : ""), hovertext: near.map(i => text(map.words[i])), hovertemplate: "%{hovertext}<extra></extra>", textposition: sides, marker: { size: 8, color: colour("value") },
+      points(near, { mode: "markers+text", textposition: sides, marker: { size: 8, color: colour("value") },
+                     text: near.map((i, rank) => rank < named ? text(map.words[i]) : ""),
+                     hovertext: near.map(i => text(map.words[i])), hovertemplate: "%{hovertext}<extra></extra>",
                      textfont: { color: colour("value") } }),
       points([chosen], { mode: "markers+text", textposition: "top center", marker: { size: 12, color: colour("accent") },
                          textfont: { color: colour("accent"), size: 15 } }),

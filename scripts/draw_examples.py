@@ -21,13 +21,13 @@ PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 
 def square(path: Path) -> None:
     """(a x + b)²"""
-    a, x, b = Tensor(3.0, name="a"), Tensor(2.0, name="x"), Tensor(-1.0, name="b")
+    a, x, b = Tensor(2.0, name="a"), Tensor(3.0, name="x"), Tensor(1.0, name="b")
     nnkit.draw((a * x + b) ** 2, path, title="(a x + b)²")
 
 
 def two_paths(path: Path) -> None:
     """x² · 3x: x is used twice, and the gradients of both paths are added."""
-    x = Tensor(3.0, name="x")
+    x = Tensor(2.0, name="x")
     nnkit.draw(x ** 2 * (3 * x), path, title="x² · 3x")
 
 
@@ -55,9 +55,9 @@ def hidden_layer(path: Path) -> None:
 def training_step(path: Path) -> None:
     """model → loss → backward → update, with the numbers of one step."""
     lr = 0.1
-    model = nn.Linear(2, 1, rng=0)
-    weight, bias = model.weight.value, model.bias.value
-    weight[...], bias[...] = [[0.5], [-0.5]], 0.25
+    model = nn.Linear(2, 1, bias=False, rng=0)
+    weight = model.weight.value
+    weight[...] = [[0.5], [-0.5]]
     x, y = np.array([[1.0, 2.0]], np.float32), np.array([[1.0]], np.float32)
     predicted = model(x)
     loss = losses.mean_squared_error(predicted, y)

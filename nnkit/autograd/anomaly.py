@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nnkit.autograd.modes import _Setting, mode, observed
+from nnkit.autograd.modes import Observer, _Setting, mode, observed
 from nnkit.autograd.rows import RowGrad
 from nnkit.autograd.tensor import LaterTensor, Tensor
 
@@ -21,10 +21,8 @@ class AnomalyError(ArithmeticError):
     """An operation made a NaN of numbers, or its input or its result was changed between forward and backward."""
 
 
-class Watch:
-    """The observer that finds a layer in which the gradient ends. It watches what is done, and does not do it."""
-
-    records = False
+class Watch(Observer):
+    """Finds a layer in which the gradient ends."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []  # the modules that are being called, the outermost first
@@ -36,15 +34,6 @@ class Watch:
         while self.stack and self.stack.pop() is not module:
             pass  # one that raised, and somebody caught it
         check_result(module, (*inputs, *options.values()), result)
-
-    def saw(self, node: Tensor, operation: Any, inputs: tuple, attributes: dict[str, Any]) -> None:
-        """An operation was run."""
-
-    def before_backward(self, node: Tensor) -> None:
-        """Its backward is about to be."""
-
-    def after_backward(self, node: Tensor, grad: Any, grads: Any) -> None:
-        """It was."""
 
 
 class Changes(Watch):
@@ -65,7 +54,7 @@ class Changes(Watch):
 
     def before_backward(self, node: Tensor) -> None:
         for i, (x, before) in enumerate(zip((*node.inputs, node), getattr(node, "checksums", []))):
-            if before is not None and checksum(x) != before:
+            if before is not None and checksum(x) != before and not is_spent_buffer(x, node):
                 which = f"the value of input {i}, {self.shown(x)}," if x is not node else f"its result, {self.shown(x)},"
                 where = f" in {node.made_in}" if hasattr(node, "made_in") else ""
                 raise AnomalyError(f"{node.operation.__name__}{where}: {which} was changed in place between forward and "
@@ -136,6 +125,12 @@ def parts(value: Any) -> Iterator[Any]:
             yield from parts(part)
     else:
         yield value
+
+
+def is_spent_buffer(x: Any, node: Tensor) -> bool:
+    """Whether x wants no gradient, a running mean for instance, and is not in ctx: then backward does not read it any more."""
+    return isinstance(x, Tensor) and not x.requires_grad and not any(
+        isinstance(part, np.ndarray) and np.may_share_memory(part, x.value) for part in parts(list(node.ctx or ())))
 
 
 def has_nan(value: Any) -> bool:

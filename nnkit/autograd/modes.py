@@ -89,6 +89,27 @@ def observed(observer: Any) -> _Setting:
     return _Setting(mode, lambda now: now._replace(observer=observer))
 
 
+class Observer:
+    """An observer that hears of everything and does nothing: a base for those that care for some of it. See `observed`."""
+
+    records = False
+
+    def entered(self, module: Any) -> None:
+        pass
+
+    def left(self, module: Any, inputs: tuple, options: dict[str, Any], result: Any) -> None:
+        pass
+
+    def saw(self, node: Any, operation: Any, inputs: tuple, attributes: dict[str, Any]) -> None:
+        pass
+
+    def before_backward(self, node: Any) -> None:
+        pass
+
+    def after_backward(self, node: Any, grad: Any, grads: Any) -> None:
+        pass
+
+
 def default_dtype(dtype: Any) -> _Setting:
     """`with default_dtype(np.float64):` Python floats and new parameters are of this dtype (float32 elsewhere).
 

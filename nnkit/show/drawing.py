@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
-from nnkit.errors import ConfigError, UserError
-from nnkit.files import replacing
+from nnkit import files
+from nnkit.errors import UserError
 from nnkit.nn import Module
 from nnkit.show.dot import dot_text
 from nnkit.show.gradients import run_backward
 from nnkit.show.graph import Result, collect, watched
+from nnkit.show.page import page_text
+from nnkit.show.png import write_png
 from nnkit.show.scene import draw_scene
+from nnkit.show.svg import svg_text
 from nnkit.show.templating import require
 
 SUFFIXES = (".svg", ".png", ".dot", ".html")
@@ -54,8 +57,8 @@ def draw(result: Result, path: str | os.PathLike[str] | None = None, *, grad: An
     runs, modules are watched, and each of their calls is then a box. grad: as for `backward`, needed where the first result is
     not a single number and gradients are wanted. model: a Module whose parameters' names the leaves get, unless modules were
     watched. No `.grad` is changed; an operation that can be run backward only once has then been.
-    ConfigError for another suffix, UserError where there is no graph, more than 1,500 nodes (.dot takes any number), or
-    grandalf or jinja2 are missing (`pip install 'nnkit[show]'`).
+    ConfigError for another suffix or a missing folder, UserError where there is no graph, more than 1,500 nodes (.dot takes any
+    number), or grandalf or jinja2 are missing (`pip install 'nnkit[show]'`).
     """
     is_shown, path = path is None, checked("graph.svg" if path is None else path)
     suffix = path.suffix.lower()
@@ -73,32 +76,20 @@ def draw(result: Result, path: str | os.PathLike[str] | None = None, *, grad: An
     if scene is None or suffix == ".dot":
         text = dot_text(graph, scene, title)
     elif suffix == ".png":
-        from nnkit.show.png import write_png
-
         write_png(scene, path)
         return path
     elif suffix == ".svg":
-        from nnkit.show.svg import svg_text
-
         text = svg_text(scene, title)
         if is_shown:
             return Drawing(text)
     else:
-        from nnkit.show.page import page_text
-
         text = page_text(graph, scene, title)
-    try:
-        with replacing(path, synced=False) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with files.requested(path) as file:
+        file.write(text.encode(errors="replace"))  # a file's name that is no UTF-8 may be in its title
     return path
 
 
 def checked(path: str | os.PathLike[str]) -> Path:
-    """The path of a file that can be drawn. ConfigError for another suffix, UserError where a library is missing."""
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{path}: the name of a graph's file ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    """The path; before the work. ConfigError for another suffix or a missing folder, UserError where a library is missing."""
     require("grandalf", "jinja2")
-    return path
+    return files.checked(path, SUFFIXES, "the name of a graph's file")

@@ -11,29 +11,18 @@ import numpy as np
 
 from nnkit.autograd import RowGrad, Tensor, backward
 from nnkit.autograd.engine import fitted
-from nnkit.autograd.modes import observed
+from nnkit.autograd.modes import Observer, observed
 from nnkit.errors import UserError
 from nnkit.show.graph import Graph
 from nnkit.show.numbers import is_small
 
 
-class Listener:
-    """The observer of a backward pass: fills in what links were given, with the local derivatives, and in which order."""
-
-    records = False
+class Listener(Observer):
+    """Hears a backward pass: fills in what links were given, with the local derivatives, and in which order."""
 
     def __init__(self, graph: Graph):
         self.graph = graph
         self.locals: list[np.ndarray | None] = []
-
-    def entered(self, module: Any) -> None:
-        """A hook may call a module: nothing to remember."""
-
-    def left(self, module: Any, inputs: tuple, result: Any) -> None:
-        """Likewise."""
-
-    def saw(self, node: Tensor, operation: Any, inputs: tuple, attributes: dict[str, Any]) -> None:
-        """A hook may compute something."""
 
     def before_backward(self, node: Tensor) -> None:
         self.needs = node.ctx.needs_grad

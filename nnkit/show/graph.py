@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nnkit.autograd import Tensor
-from nnkit.autograd.modes import observed
+from nnkit.autograd.modes import Observer, observed
 from nnkit.autograd.operation import constant
 from nnkit.errors import UserError
 from nnkit.nn import Module
@@ -96,10 +96,8 @@ class Graph:
         return [link for node in self.nodes for link in node.inputs]
 
 
-class Watcher:
-    """The observer: which call of a module every node was made in."""
-
-    records = False  # it watches what is done, and does not do it
+class Watcher(Observer):
+    """Sees which call of a module every node was made in."""
 
     def __init__(self) -> None:
         self.whole = self.now = Box()
@@ -115,12 +113,6 @@ class Watcher:
 
     def saw(self, node: Tensor, operation: Any, inputs: tuple, attributes: dict[str, Any]) -> None:
         self.made_in[node] = self.now
-
-    def before_backward(self, node: Tensor) -> None:
-        """A function that draws may run a backward of its own: nothing to remember."""
-
-    def after_backward(self, node: Tensor, grad: Any, grads: Any) -> None:
-        """Likewise."""
 
 
 def watched(result: Any) -> tuple[list[Tensor], Watcher]:
@@ -228,10 +220,21 @@ def title(tensor: Tensor, name: str, sources: Mapping[int, Node]) -> str:
             words.append(known if known and len(known) <= 8 else "·")
         elif x is not None:
             words.append(str(x) if not isinstance(x, (float, np.floating)) else f"{float(x):g}")
-    words += [f"{key}={value}" for key, value in (tensor.attributes or {}).items()
-              if isinstance(value, (int, float, str, tuple)) and value is not False and len(str(value)) <= 12]
+    words += [f"{key}={written(value)}" for key, value in (tensor.attributes or {}).items()
+              if isinstance(value, (int, float, str, tuple, slice)) and value is not False and len(written(value)) <= 12
+              and key != "name"]  # which is the layer's, for messages; its box has it
     called = f"{tensor.operation.__name__}({', '.join(words)})"
     return f"{name} = {called}" if name else called
+
+
+def written(value: Any) -> str:
+    """As in a program; what x[:, 2:4] chooses by is (:, 2:4)."""
+    if isinstance(value, slice):
+        ends = [value.start, value.stop, value.step][:2 if value.step is None else 3]
+        return ":".join("" if end is None else str(end) for end in ends)
+    if isinstance(value, tuple):
+        return f"({', '.join(map(written, value))}{',' if len(value) == 1 else ''})"
+    return "..." if value is ... else str(value)
 
 
 def argument(operation: Any, place: int) -> str:

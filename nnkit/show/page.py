@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from nnkit.autograd import RowGrad
 from nnkit.show.graph import Graph, Link
-from nnkit.show.numbers import shape_text, spread, texts
+from nnkit.show.numbers import is_small, shape_text, spread, texts
 from nnkit.show.scene import Scene
 from nnkit.show.svg import path
 from nnkit.show.templating import render
@@ -100,16 +101,17 @@ def backward_steps(graph: Graph, keys: dict[Link, str]) -> list[Step]:
 
 
 def addition(link: Link) -> list[str]:
-    """What becomes of the gradient of a node that several paths lead to: they are added."""
+    """What becomes of a gradient that has come back: those of several paths are added, and then a hook may change it."""
     node = link.source
     whole, arrived = len(node.arrived), node.arrived.index(link) + 1
-    if whole < 2:
-        return []
     if arrived < whole:
         return [f"{node.title}: this is path {arrived} of {whole}; the others are still to come."]
-    parts = f": {' + '.join(inline(path.given) for path in node.arrived)} = " if whole <= FEW and is_row(node.value) else " to "
-    hook = " A hook then changed it." if node.hooked else ""
-    return [f"{node.title}: its {whole} paths meet and are added{parts}{inline(node.gradient)}.{hook}"]
+    if whole == 1:
+        return [f"{node.title}: a hook makes it {inline(node.gradient)}."] if node.hooked else []
+    are_few = whole <= FEW and is_row(node.value)
+    parts = f": {' + '.join(inline(path.given) for path in node.arrived)}" if are_few else ""
+    end = ". A hook makes it" if node.hooked else " =" if are_few else " to"
+    return [f"{node.title}: its {whole} paths meet and are added{parts}{end} {inline(node.gradient)}."]
 
 
 def block(value: Any) -> str:
@@ -119,12 +121,15 @@ def block(value: Any) -> str:
 
 def inline(value: Any) -> str:
     """Numbers for a sentence, which has no room for a matrix."""
-    return texts(value)[0] if is_row(value) else f"{tuple(value.shape)} numbers, {spread(np.asarray(value))}"
+    lines = texts(value)
+    if is_row(value) or (isinstance(value, RowGrad) and len(lines) == 1):
+        return lines[0]
+    return f"{tuple(value.shape)} numbers, {spread(np.asarray(value))}"
 
 
 def is_row(value: Any) -> bool:
-    """A number or a few, or what is told in a line anyway."""
-    return len(texts(value)) == 1
+    """A number or a few, that a line tells in full."""
+    return is_small(value.shape) and len(texts(value)) == 1
 
 
 def source(function: Any) -> str:

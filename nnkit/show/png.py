@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from nnkit.errors import UserError
-from nnkit.files import replacing
+from nnkit.files import requested
 from nnkit.show.scene import COLOURS, FONT, Curve, Scene
 
 LARGEST = 30_000  # pixels a side
 LIGHT = {name: light for name, (light, _) in COLOURS.items()}
 
 
-def write_png(scene: Scene, file: Path, sharpness: float = 2.0) -> None:
+def write_png(scene: Scene, path: Path, sharpness: float = 2.0) -> None:
     """Write the picture, `sharpness` pixels for one of the scene's. UserError for one that is too large, or cannot be written."""
     if max(scene.width, scene.height) * sharpness > LARGEST:
-        raise UserError(f"{file}: the picture would have {scene.width * sharpness:,.0f} x {scene.height * sharpness:,.0f} "
+        raise UserError(f"{path}: the picture would have {scene.width * sharpness:,.0f} x {scene.height * sharpness:,.0f} "
                         "pixels; write .svg or .html, which can be moved about in")
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -31,11 +31,8 @@ def write_png(scene: Scene, file: Path, sharpness: float = 2.0) -> None:
         axis = figure.add_axes((0, 0, 1, 1), xlim=(0, scene.width), ylim=(scene.height, 0))
         axis.set_axis_off()
         paint(axis, scene)
-        try:
-            with replacing(file, synced=False) as opened:
-                figure.savefig(opened, format="png", dpi=72 * sharpness, facecolor=LIGHT["paper"])
-        except OSError as error:
-            raise UserError(f"{file}: cannot be written ({error.strerror or error})") from error
+        with requested(path) as file:
+            figure.savefig(file, format="png", dpi=72 * sharpness, facecolor=LIGHT["paper"])
 
 
 def paint(axis: Any, scene: Scene) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from nnkit.errors import ConfigError, UserError
-from nnkit.files import replacing
+from nnkit import files
+from nnkit.errors import ConfigError
 from nnkit.metrics import ClassScores, Tally, as_text, class_scores, ratio, shortened
 from nnkit.show.run_parts import Parts, parts_of
 from nnkit.show.scene import COLOURS
@@ -76,23 +76,15 @@ def write_report(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike
     if not 1 <= len(directories) <= MOST:
         raise ConfigError(f"a report is of 1 to {MOST} runs, not of {len(directories)}; name fewer")
     text = page_text(directories, say)
-    try:
-        with replacing(path, synced=False) as file:
-            file.write(text.encode(errors="replace"))  # a path that is no UTF-8 holds what cannot be encoded
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with files.requested(path) as file:
+        file.write(text.encode(errors="replace"))  # a path that is no UTF-8 holds what cannot be encoded
     return path
 
 
 def checked(path: str | os.PathLike[str]) -> Path:
     """The path; before the work. ConfigError for another suffix or a missing folder, UserError where a library is missing."""
-    path = Path(path)
-    if path.suffix.lower() != ".html":
-        raise ConfigError(f"{path}: the name of a report ends in .html")
-    if not path.parent.is_dir():
-        raise ConfigError(f"{path}: cannot be written: there is no folder {path.parent}; make it first")
     require("jinja2", "plotly")
-    return path
+    return files.checked(path, [".html"], "the name of a report")
 
 
 def page_text(directories: Sequence[RunDirectory], say: Callable[[str], Any]) -> str:

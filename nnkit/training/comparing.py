@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -36,11 +37,17 @@ def differences(configs: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     readable = [config for config in configs if config]
     keys = dict.fromkeys(key for config in readable for key in config)
     differing = [key for key in keys if key != "name" and len({str(config.get(key)) for config in readable}) > 1]
-    return [{short(key, differing): f"{config[key]:.6g}" if isinstance(config[key], float) else str(config[key])
-             for key in differing if key in config} for config in configs]
+    return [{short(key, keys): written(config[key]) for key in differing if key in config} for config in configs]
+
+
+def written(value: Any) -> str:
+    """A leaf as YAML has it."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def short(key: str, others: Iterable[str]) -> str:
-    """The last part of a dotted key, where no other key ends so; else the whole."""
+    """The last part of a dotted key, where no other key ends so, as eval.every and save.every do; else the whole."""
     last = key.rpartition(".")[2]
     return key if last.isdigit() or sum(other.rpartition(".")[2] == last for other in others) > 1 else last

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from nnkit.errors import ConfigError, UserError
-from nnkit.files import replacing
+from nnkit.errors import UserError
+from nnkit.files import checked as checked_file
+from nnkit.files import requested
 from nnkit.training.curves import Points, thinned
 
 # Okabe and Ito's, which colour-blind readers can tell apart
@@ -55,23 +56,14 @@ def write(figure: Any, paths: list[Path]) -> list[Path]:
     for path in paths:
         kind = path.suffix[1:].lower()
         undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]  # same curves, same bytes
-        try:
-            with replacing(path) as file:
-                figure.savefig(file, format=kind, dpi=150, metadata=undated)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+        with requested(path) as file:
+            figure.savefig(file, format=kind, dpi=150, metadata=undated)
     return paths
 
 
 def checked(files: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """The paths; ConfigError for one that is not called as a picture is, or has no folder to lie in."""
-    paths = [Path(file) for file in files]
-    for path in paths:
-        if path.suffix.lower() not in SUFFIXES:
-            raise ConfigError(f"{path}: a picture's name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
-        if not path.parent.is_dir():
-            raise ConfigError(f"{path}: cannot be written: there is no folder {path.parent}; make it first")
-    return paths
+    return [checked_file(file, SUFFIXES, "a picture's name") for file in files]
 
 
 def draw(axis: Any, points: Points, colour: str, dashes: Any = "-", few: int = 30, faint: bool = False) -> None:

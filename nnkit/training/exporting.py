@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nnkit.errors import UserError
-from nnkit.files import replacing
+from nnkit.files import requested
 from nnkit.training.curves import rows_of
 from nnkit.training.metrics import is_number, read_metrics
 from nnkit.training.run_directory import RunDirectory
@@ -35,11 +35,8 @@ def write_safetensors(run: RunDirectory, weights: Weights, path: str | os.PathLi
     arrays = {name: np.array(array, order="C") for name, array in weights.arrays.items()}
     origin = {"format": "np", "run": run.id, "checkpoint": weights.path.name, "epoch": weights.epoch, "step": weights.step}
     content = save(arrays, metadata={key: str(value) for key, value in origin.items()})
-    try:
-        with replacing(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with requested(path) as file:
+        file.write(content)
 
 
 def write_tensorboard(run: RunDirectory, folder: str | os.PathLike[str]) -> Path:

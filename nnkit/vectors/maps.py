@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nnkit.errors import ConfigError, UserError
-from nnkit.files import replacing
+from nnkit.files import requested
 
 METHODS = ("pca", "tsne", "umap")
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -87,11 +87,8 @@ def draw_map(words: Sequence[str], points: np.ndarray, path: str | os.PathLike[s
         axis.set_title(_printable(title), loc="left", fontsize=11, parse_math=False)
         labelled = _label(axis, canvas, words, points)
         undated: dict[str, Any] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[path.suffix.lower()]
-        try:
-            with replacing(path, synced=False) as file:
-                figure.savefig(file, format=path.suffix[1:].lower(), dpi=150, metadata=undated)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+        with requested(path) as file:
+            figure.savefig(file, format=path.suffix[1:].lower(), dpi=150, metadata=undated)
     return path, labelled
 
 

@@ -152,6 +152,14 @@ def test_one_array_used_twice_is_one_node_and_numbers_are_in_the_title():
     assert "add(·, 0.25)" in by_title(graph)
 
 
+def test_what_is_chosen_by_keyword_is_in_the_title_as_a_program_has_it_and_a_layers_name_is_not():
+    x = Tensor(np.ones((4, 6)), name="x")
+    titles = {node.title for node in graph_of([x[1], x[:, 2:4], x[..., ::-1], x[(0,)], ops.sum(x, axis=(0, 1))]).nodes}
+    assert titles == {"x", "getitem(x, key=1)", "getitem(x, key=(:, 2:4))", "getitem(x, key=(..., ::-1))", "getitem(x, key=(0,))",
+                      "sum(x, axis=(0, 1))"}
+    assert "lstm(·, h_0, c_0, ·, ·, ·, ·)" in by_title(graph_of(lambda: nn.LSTM(3, 4, rng=0)(np.ones((2, 1, 3), np.float32))[0]))
+
+
 def test_integers_and_tensors_without_a_gradient_are_constants():
     ids, x = Tensor(np.array([0, 1])), Tensor(np.ones((2, 2)), requires_grad=False, name="x")
     kinds = {node.title: node.kind for node in graph_of(ops.sum(ops.embedding(Tensor(np.ones((2, 2)), name="E"), ids) * x)).nodes}
@@ -178,6 +186,19 @@ def test_a_hook_is_mentioned_where_it_changes_a_gradient():
     y.register_hook(lambda grad: grad * 10)
     graph = graph_of(y + 1)
     assert graph.nodes[0].gradient == 20 and [node.hooked for node in graph.nodes] == [False, True, False]
+
+
+def test_a_hook_may_call_modules_and_run_a_backward_of_its_own():
+    def hook(grad):
+        layer, x = nn.Linear(1, 1, rng=0), Tensor(np.ones((1, 1)))
+        layer(x).sum().backward()
+        return grad * 10
+
+    x = Tensor(1.0)
+    y = x * 2
+    y.register_hook(hook)
+    graph = graph_of(y + 1)
+    assert graph.nodes[0].gradient == 20 and [node.title for node in graph.backward] == ["add(·, 1)", "multiply(·, 2)"]
 
 
 @tensor_op

@@ -50,7 +50,7 @@ def test_a_batch_size_of_ones_own_is_kept_and_the_layers_are_named(config, tmp_p
 @pytest.mark.parametrize("words, code, text", [
     (["small.yaml", "-o", "a.gif"], 2, "a.gif: the name of a graph's file ends in .svg, .png, .dot or .html"),
     (["none.yaml", "-o", "a.svg"], 2, "none.yaml"),
-    (["small.yaml", "-o", "no/a.svg"], 1, "no/a.svg: cannot be written"),
+    (["small.yaml", "-o", "no/a.svg"], 2, "no/a.svg: cannot be written: there is no folder no; make it first"),
     (["small.yaml", "-o", "a.svg", "training.batchsize=2"], 2, "unknown key 'batchsize' in training"),
     (["small.yaml", "-o", "a.svg", "data.train=none.csv"], 1, "none.csv"),
 ])

@@ -79,6 +79,11 @@ def test_names_with_signs_of_markup_are_text(tmp_path, suffix):
         assert r'<b>\"&' in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("suffix", ["svg", "dot", "html"])
+def test_a_title_of_a_file_name_that_is_no_utf_8_is_drawn(tmp_path, suffix):
+    assert "one step of ?.yaml" in nnkit.draw(example(), tmp_path / f"a.{suffix}", title="one step of \udcff.yaml").read_text()
+
+
 def test_dot_is_balanced_and_has_clusters_and_places(tmp_path):
     text = nnkit.draw(model_loss(), tmp_path / "a.dot").read_text(encoding="utf-8")
     assert text.startswith("digraph ") and text.count("{") == text.count("}") == 5
@@ -186,6 +191,28 @@ def test_page_has_a_step_for_every_operation_forward_and_backward_with_the_produ
     assert any("by_base = grad_output * b * np.power" in text for text in page.texts)  # the code of power
 
 
+def sentences_of(path):
+    return [words[1] for _, words in read_page(path).items]
+
+
+@pytest.mark.parametrize("uses, sentence", [
+    (1, "multiply(x, 2) receives 1. multiply(x, 2): a hook makes it 10."),
+    (2, "multiply(x, 2): its 2 paths meet and are added: 1 + 1. A hook makes it 20."),  # 1 + 1 is not 20
+])
+def test_the_page_tells_a_sum_of_paths_from_what_a_hook_makes_of_it(tmp_path, uses, sentence):
+    y = Tensor(1.0, name="x") * 2
+    y.register_hook(lambda grad: grad * 10)
+    told = sentences_of(nnkit.draw(y + y if uses == 2 else y + 1, tmp_path / "a.html"))
+    assert any(text.endswith(sentence) for text in told)
+
+
+def test_a_sentence_tells_of_many_numbers_how_many_and_their_range_and_adds_no_ranges(tmp_path):
+    x = Tensor(np.arange(6.0), name="x")
+    told = sentences_of(nnkit.draw((x * x).sum(), tmp_path / "a.html"))
+    assert told[0] == "Given are x = (6,) numbers, 0 to 5."
+    assert told[5].endswith("x: its 2 paths meet and are added to (6,) numbers, 0 to 10.")
+
+
 def test_the_page_says_where_a_gradient_is_summed_over_what_was_broadcast(tmp_path):
     x, b = Tensor(np.ones((2, 2)), name="x"), Tensor(np.array([1.0, 2.0]), name="b")
     page = read_page(nnkit.draw(x + b, tmp_path / "a.html", grad=np.array([[1.0, 2.0], [3.0, 4.0]])))
@@ -213,9 +240,12 @@ def test_an_operation_without_a_file_has_a_page_all_the_same(tmp_path):
 def test_wrong_suffix_missing_folder_and_missing_library_end_in_one_clear_line(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"a\.gif: the name of a graph's file ends in \.svg, \.png, \.dot or \.html"):
         nnkit.draw(example(), tmp_path / "a.gif")
-    for suffix in ("svg", "png"):
-        with pytest.raises(UserError, match=rf"nowhere.a\.{suffix}: cannot be written \(No such file"):
-            nnkit.draw(example(), tmp_path / f"nowhere/a.{suffix}")
+    with pytest.raises(ConfigError, match=r"nowhere.a\.svg: cannot be written: there is no folder .*nowhere; make it first"):
+        nnkit.draw(lambda: pytest.fail("the work began"), tmp_path / "nowhere/a.svg")
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(UserError, match=r"a\.png: cannot be written \(Is a directory"):
+        nnkit.draw(example(), tmp_path / "a.png")
+    (tmp_path / "a.png").rmdir()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"need grandalf and jinja2; pip install 'nnkit\[show\]'"):
         nnkit.draw(example(), tmp_path / "a.svg")

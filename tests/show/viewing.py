@@ -1,5 +1,7 @@
 """A page as a person sees it in a browser."""
 
+import time
+
 
 class View:
     """A page that is open in the browser, as a person sees it."""
@@ -29,6 +31,17 @@ class View:
         return self.browser.execute_script(
             "return [...document.querySelectorAll(`[data-node=${arguments[0]}] text.${arguments[1]}`)]"
             ".filter(text => getComputedStyle(text).visibility === 'visible').map(text => text.textContent)", key, kind)
+
+    def heard(self):
+        """(role, name) of all that a screen reader finds; the browser makes them a moment after the page."""
+        end = time.monotonic() + 20
+        while True:
+            nodes = self.browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+            found = [(node["role"]["value"], node.get("name", {}).get("value", "").strip())
+                     for node in nodes if not node.get("ignored")]
+            if len(found) > 1 or time.monotonic() > end:  # at first there is the page alone
+                return found
+            time.sleep(0.1)
 
     def errors(self):
         return [entry for entry in self.browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]

@@ -12,6 +12,7 @@ from plotted import make_run, png_size, svg_text
 from nnkit import plot
 from nnkit.errors import ConfigError, UserError
 from nnkit.training import drawing
+from nnkit.training.comparing import differences
 from nnkit.training.metrics import MetricsLog
 from nnkit.training.plots import plot_run, plot_runs, safe_plot
 from nnkit.training.run_directory import RunDirectory
@@ -171,6 +172,12 @@ def test_keys_that_end_alike_are_written_whole():
     runs = [make_run(config=f"a: {{size: {size}}}\nb: {{size: {size}}}\n") for size in (1, 2)]
     plot_runs(runs, "compare.svg")
     assert "sgns-001   a.size=1  b.size=1" in svg_text("compare.svg")
+
+
+def test_a_key_is_whole_where_another_that_does_not_differ_ends_alike_and_values_are_as_yaml_has_them():
+    one = {"eval.every": None, "save.every": 1, "model.direct": True}
+    other = {"eval.every": 5, "save.every": 1, "model.direct": False}
+    assert differences([one, other]) == [{"eval.every": "null", "direct": "true"}, {"eval.every": "5", "direct": "false"}]
 
 
 def test_a_config_that_cannot_be_read_costs_the_comparison_nothing_but_its_words():

@@ -12,12 +12,11 @@ from pydantic import Field
 
 from nnkit import Operation, losses, nn, tensor_op
 from nnkit.optim import RepeatedRows, repeated_rows
-from nnkit.training import SGDConfig, TrainingConfig
-from nnkit.training.word_recipe import MANY, WordConfig, WordVectorRecipe
+from nnkit.training import SGDConfig
+from nnkit.training.word_recipe import WordConfig, WordTraining, WordVectorRecipe
 
 
-class Training(TrainingConfig):
-    blocks: int = Field(16, ge=1, description="blocks in a step, from all over the text")
+class Training(WordTraining):
     block_length: int = Field(64, ge=1, description="words in a block")
     tile: int = Field(16, ge=1, description="words whose windows are one product; the divisor it shares with block_length")
     shared_negatives: int = Field(32, ge=1, description="random words a block shares, weighted to count as `negatives`")
@@ -158,15 +157,14 @@ class CBOW(WordVectorRecipe):
 
     def batches(self, epoch, rng, start=0):
         w, t, shape = self.config.model.window, self.tile, self.config.training
-        B, L, K = shape.blocks, shape.block_length, shape.shared_negatives
+        B, L, K = self.blocks, shape.block_length, shape.shared_negatives
         labels = np.broadcast_to(self.labels, (B, L, 1 + K))
-        many = MANY / self.rate
         for part in self.windows.blocks(rng, length=L, negatives=K, multiple=B):
             outputs = np.concatenate([part.text[:, w:w + L], part.negatives], axis=1)
             row = (part.left * (w + 1) + part.right) * t + np.arange(L) % t
             sizes = (part.left + part.right)[..., None]
             n_steps = len(outputs) // B
-            often_text, often_outputs = (repeated_rows(ids.reshape(n_steps, -1), many, len(self.corpus.vocabulary))
+            often_text, often_outputs = (repeated_rows(ids.reshape(n_steps, -1), self.many, len(self.corpus.vocabulary))
                                          for ids in (part.text, outputs))
             for step in range(start, n_steps):
                 blocks = slice(step * B, (step + 1) * B)

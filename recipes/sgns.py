@@ -14,12 +14,10 @@ from pydantic import Field
 
 from nnkit import Operation, losses, nn, tensor_op
 from nnkit.optim import RepeatedRows, repeated_rows
-from nnkit.training import TrainingConfig
-from nnkit.training.word_recipe import MANY, WordConfig, WordVectorRecipe
+from nnkit.training.word_recipe import WordConfig, WordTraining, WordVectorRecipe
 
 
-class Training(TrainingConfig):
-    blocks: int = Field(16, ge=1, description="blocks in a step, from all over the text")
+class Training(WordTraining):
     block_length: int = Field(32, ge=1, description="words in a block")
     tile: int = Field(16, ge=1, description="words whose windows are one product; the divisor it shares with block_length")
     # fewer than a word of the block: each then stands for so many pairs that steps overshoot, and the vectors are worse
@@ -131,15 +129,14 @@ class SGNS(WordVectorRecipe):
 
     def batches(self, epoch, rng, start=0):
         w, t, shape = self.config.model.window, self.tile, self.config.training
-        B, L, K = shape.blocks, shape.block_length, shape.shared_negatives
+        B, L, K = self.blocks, shape.block_length, shape.shared_negatives
         labels = np.broadcast_to(self.labels, (B, L, len(self.labels)))
-        many = MANY / self.rate
         for part in self.windows.blocks(rng, length=L, negatives=K, multiple=B):
             columns = np.concatenate([part.text, part.negatives], axis=1)
             centres = part.text[:, w:w + L]
             row = (part.left * (w + 1) + part.right) * t + np.arange(L) % t
             n_steps = len(columns) // B
-            often_centres, often_columns = (repeated_rows(ids.reshape(n_steps, -1), many, len(self.corpus.vocabulary))
+            often_centres, often_columns = (repeated_rows(ids.reshape(n_steps, -1), self.many, len(self.corpus.vocabulary))
                                             for ids in (centres, columns))
             pairs = (part.left + part.right).reshape(n_steps, -1).sum(1)
             for step in range(start, n_steps):

@@ -44,12 +44,14 @@ class Windows:
         self.noise /= self.noise[-1]                      # (words,): the distribution of negatives, summed up
         self.first, self.last = 0, len(corpus.ids)        # this worker's part of the text
 
-    def take_part(self, worker: int, workers: int) -> None:
-        """Keep one worker's part of the text. A part begins and ends where a sentence does; each word is in one."""
+    def take_part(self, part: int, parts: int, n: int = 1) -> None:
+        """Keep n of equal parts of the text, from number `part` on. A part begins and ends where a sentence does; each word
+        is in one.
+        """
         starts = self.corpus.starts
-        shares = np.arange(workers + 1) * len(self.corpus.ids) // workers
+        shares = np.arange(parts + 1) * len(self.corpus.ids) // parts
         bounds = starts[np.searchsorted(starts, shares)]
-        self.first, self.last = int(bounds[worker]), int(bounds[worker + 1])
+        self.first, self.last = int(bounds[part]), int(bounds[part + n])
 
     @property
     def raw_words(self) -> float:

@@ -10,6 +10,7 @@ import functools
 import math
 import operator
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,7 @@ class Trainer(TrainerState):
         self.clock.start()
         with np.errstate(all="ignore"), self.first_step:  # what overflows is found in the loss, with better words
             while not self.is_done():
-                rng = np.random.default_rng([self.config.seed, 1, position.epoch])
-                batches = recipe.batches(position.epoch, rng, position.step_in_epoch * together)
+                batches = self.batches(position.epoch, position.step_in_epoch * together)
                 for group in grouped(batches, together):
                     optimizer.set(**self.schedules.at(self.progress(), position.step))
                     for batch in group:                          # one, where training.accumulate is 1
@@ -76,6 +76,10 @@ class Trainer(TrainerState):
                 self.after_epoch()
         self.clock.stop()
         self.check_parameters()
+
+    def batches(self, epoch: int, start: int) -> Iterator[Any]:
+        """The batches of an epoch, from number `start` on; every rank has the same ones."""
+        return self.recipe.batches(epoch, np.random.default_rng([self.config.seed, 1, epoch]), start)
 
     def share(self, part: Any, group: list[Any]) -> Any:
         """What the gradient of a part weighs in the step: by its items, where the loss is their mean."""

@@ -25,7 +25,8 @@ T = TypeVar("T")
 LAUNCHERS = [("PMI_RANK", "PMI_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMIX_RANK", "SLURM_STEP_NUM_TASKS")]
 
 PATIENCE = 1.0  # seconds after which a rank that failed takes it that the others have not; the others wait twice as long for it
-NAP = 0.005
+NAP = 0.001
+LINGER = 0.3
 
 
 def find_ranks(environment: Mapping[str, str] = os.environ) -> Ranks:
@@ -80,6 +81,7 @@ class MPIRanks(Ranks):
         host = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
         cores = set().union(*host.allgather(own_cores()))
         self.threads = max(1, len(cores) // host.size)
+        self.turn = 0 if self.rank == 0 else 1 if host.rank == 0 else 2
 
     def gather(self, value: T) -> list[T]:
         return self._comm.allgather(value)
@@ -140,6 +142,7 @@ class MPIRanks(Ranks):
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         print(f"rank {self.rank} of {self.size}: {text}", file=sys.stderr, flush=True)
+        time.sleep(LINGER)  # mpiexec, on a busy machine, would end all before it has handed on what was said
         self._comm.Abort(code)
 
 

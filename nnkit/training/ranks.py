@@ -39,6 +39,7 @@ class Ranks:
     rank = 0
     size = 1
     threads: int | None = None
+    turn = 0  # of those that do a thing one after the other: 0 for the first rank, 1 for the first of another machine, else 2
 
     @property
     def is_first(self) -> bool:
@@ -87,6 +88,23 @@ class Ranks:
         """What the function gives on the first rank, where alone it is called. ElsewhereError on the others where it raises."""
         if self.size == 1:
             return function()
+        value = self._on_first(function)
+        return self.gather(value)[0]  # type: ignore[return-value]  # the function's own
+
+    def in_turn(self, function: Callable[[], T]) -> T:
+        """What the function gives on each rank: it is called on the first, then on the first of every other machine, then on the
+        rest. What it puts into a cache, those that come later find there.
+        """
+        if self.size == 1:
+            return function()
+        value = self._on_first(function)
+        for turn in (1, 2):
+            if self.turn == turn:
+                value = function()
+            self.wait()
+        return value  # type: ignore[return-value]  # the function's own
+
+    def _on_first(self, function: Callable[[], T]) -> T | None:
         value, error = None, None
         if self.is_first:
             try:
@@ -94,13 +112,12 @@ class Ranks:
             except Exception as raised:
                 error = raised
         self.wait()
-        code = None if error is None else getattr(error, "exit_code", 1)
-        value, code = self.gather((value, code))[0]
+        code = self.gather(None if error is None else getattr(error, "exit_code", 1))[0]
         if error is not None:
             raise error
         if code is not None:
             raise ElsewhereError(code)
-        return value  # type: ignore[return-value]  # the function's own
+        return value
 
     def agree(self, stop: StopRequest) -> bool:
         """Whether a signal has reached any of the ranks: all leave at the same step, or those that stay would wait for ever."""

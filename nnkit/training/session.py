@@ -40,6 +40,7 @@ from nnkit.training.recipe import Recipe, load_recipe, local_files
 from nnkit.training.run_directory import RunDirectory
 from nnkit.training.schema import RunConfig
 from nnkit.training.signals import StopRequest
+from nnkit.training.text_ranks import trainer_of_ranks
 from nnkit.training.trainer_state import Callback
 from nnkit.training.workers import WorkersTrainer
 from nnkit.training.yaml_nodes import Node
@@ -153,7 +154,7 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
         console.say("data    reading")  # the builtin text takes ten seconds the first time, then it is cached
         recipe_class.progress = console.show_reading
         with locating(tree):
-            recipe = recipe_class(settings)
+            recipe = ranks.in_turn(lambda: recipe_class(settings))
         if summary := recipe.summary():
             console.say(f"data    {summary}")
         with locating(tree):
@@ -176,7 +177,7 @@ def _train(run: RunDirectory, recipe_class: type[Recipe], settings: RunConfig, c
         ranks.check_same(plain(facts), "what run.json says of the data")
         if notice := facts.get("notice"):
             console.say(f"notice  {notice}")
-        kind = Trainer if settings.training.workers == 1 else WorkersTrainer
+        kind = trainer_of_ranks(settings, ranks) if settings.training.workers == 1 else WorkersTrainer
         heard = (on_log, on_evaluate) if ranks.is_first else (None, None)
         trainer = kind(recipe, model, optimizer, schedules, settings, run, console, *heard, ranks)
         ranks.first(lambda: check_room(run.path("checkpoints"), trainer.saved_bytes()))

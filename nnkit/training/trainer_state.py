@@ -50,6 +50,7 @@ class TrainerState:
         self.judge = Judge(config.eval.monitor, config.training.patience)
         self.clock = Stopwatch()
         self._saved_at: tuple[int, int] | None = None  # epoch and step
+        self.ranks_before = self.ranks.size  # of the checkpoint that this goes on from
         self._names = set(model.state_dict())
 
     def check_parts(self) -> None:
@@ -191,6 +192,7 @@ class TrainerState:
 
     def restore_generators(self, saved: list[dict[str, Any]]) -> None:
         """Those of this rank; one more than there were goes on in a stream that none of the others has had."""
+        self.ranks_before = len(saved)
         mine = self.ranks.rank if self.ranks.rank < len(saved) else 0
         for name, generator in self.model.named_generators():
             generator.bit_generator.state = saved[mine][name]
@@ -198,7 +200,7 @@ class TrainerState:
             self.ranks.jump(self.model.named_generators())
         if len(saved) != self.ranks.size:
             self.console.say(f"notice  the run was trained by {counted(len(saved))} and goes on with {counted(self.ranks.size)}: "
-                             "from here on it is another run than without the stop, by rounding and by what dropout draws")
+                             "from here on it is another run than without the stop, by rounding, and by what each rank draws")
 
 
 def counted(ranks: int) -> str:

@@ -20,7 +20,7 @@ from nnkit.errors import ConfigError, DataError
 from nnkit.optim import RepeatedRows
 from nnkit.training.making import make_schedule
 from nnkit.training.recipe import Recipe
-from nnkit.training.schema import DataPath, DataSources, EvalConfig, RunConfig, Section, SGDConfig
+from nnkit.training.schema import DataPath, DataSources, EvalConfig, RunConfig, Section, SGDConfig, TrainingConfig
 from nnkit.training.starting import Start
 from nnkit.vectors import WordVectors, evaluate_odd_one_out, read_sections
 
@@ -83,9 +83,25 @@ class Evaluation(EvalConfig):
     odd_one_out: DataPath | None = Field(default=None, description="sets of five words a line, the last of which does not belong")
 
 
+class WordTraining(TrainingConfig):
+    blocks: int = Field(default=16, ge=1, description="blocks in a step, from all over the text")
+    exchange: Literal["rows", "average"] = Field(default="rows", description="what ranks of MPI tell each other: in every step "
+                                                 "the rows that it changes, or now and then the mean of the tables; for "
+                                                 "that raise optimizer.lr with the ranks (docs/scaling.md)")
+    average_every: int = Field(default=100, ge=1, description="with exchange: average, the steps between two means")
+
+    @field_validator("average_every")
+    @classmethod
+    def _averages(cls, n: int, info: ValidationInfo) -> int:
+        if n != cls.model_fields["average_every"].default and info.data.get("exchange") == "rows":
+            raise ValueError(f"{n} has no effect with training.exchange: rows; set training.exchange: average, or leave it out")
+        return n
+
+
 class WordConfig(RunConfig):
     data: Data = Field(default=Data(), description="the text")
     model: Model = Field(default=Model(), description="the two tables of vectors, and what a pair is")
+    training: WordTraining = Field(default=WordTraining(), description="epochs and the shape of a step")
     optimizer: SGDConfig = Field(default=SGDConfig(lr=0.025), description="the update")
     eval: Evaluation = Field(default=Evaluation(), description="what is shown")
 
@@ -115,6 +131,7 @@ class WordVectorRecipe(Recipe):
         if (np.diff(self.corpus.starts) < 2).all():
             raise DataError(f"{source_name(data.train)}: no line has two words {self.which_words()}: there are no pairs to learn "
                             "from; put one sentence a line, or keep more words (data.min_count, data.vocabulary)")
+        self.blocks = config.training.blocks              # in a step; where ranks share it, this one's
         self.windows = Windows(self.corpus, window=model.window, subsample=data.subsample, power=model.power)
         self.start: Start | None = None
         if model.start is not None:
@@ -147,6 +164,19 @@ class WordVectorRecipe(Recipe):
         self.windows.take_part(worker, workers)
         self.units_per_epoch = self.windows.raw_words
 
+    def take_blocks(self, rank: int, ranks: int) -> None:
+        """As `take_part`, and of the blocks of a step keep one rank's: the steps of all ranks together are as large as one's."""
+        blocks = self.config.training.blocks
+        first, last = rank * blocks // ranks, (rank + 1) * blocks // ranks
+        self.blocks = last - first
+        self.windows.take_part(first, blocks, self.blocks)  # in proportion, so that all come to the end together
+        self.units_per_epoch = self.windows.raw_words
+
+    @property
+    def many(self) -> float:
+        """Look-ups of a word in a step, from which on they are bounded."""
+        return MANY / self.rate * self.blocks / self.config.training.blocks
+
     def started(self, model: nn.Module) -> nn.Module:
         """The new model, with the vectors of model.start in it; what these have no word for is left as it is."""
         if self.start is not None:
@@ -159,11 +189,12 @@ class WordVectorRecipe(Recipe):
         """Let no word that is looked up very often move its scores with others like it by more than LONGEST_MOVE in a step.
 
         rows: what was looked up in one table; others: the table that they are multiplied with. See nnkit.optim.clipping. What
-        momentum adds to a move in the steps after it is counted in.
+        momentum adds to a move in the steps after it is counted in. Of ranks that share a step each has its share of that
+        length: what they add up to is never longer.
         """
         if often is not None:
             longest = LONGEST_MOVE / max(1, *np.linalg.norm(others.weight.value[often.rows], axis=1))
-            longest *= (1 - self.momentum) / self.rate
+            longest *= (1 - self.momentum) / self.rate * self.blocks / self.config.training.blocks
             rows.register_hook(lambda gradient: often.clip(gradient, longest))
 
     def expected_loss(self) -> float | None:

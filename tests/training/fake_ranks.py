@@ -8,11 +8,11 @@ import numpy as np
 from nnkit.autograd import default_dtype
 from nnkit.training.config import read_tree, validate
 from nnkit.training.console import Console
-from nnkit.training.loop import Trainer
 from nnkit.training.making import make_optimizer, make_schedules, recipe_file
 from nnkit.training.ranks import Ranks
 from nnkit.training.recipe import load_recipe
 from nnkit.training.run_directory import RunDirectory
+from nnkit.training.text_ranks import trainer_of_ranks
 
 
 class ThreadRanks(Ranks):
@@ -20,6 +20,7 @@ class ThreadRanks(Ranks):
 
     def __init__(self, rank, size, board, barrier):
         self.rank, self.size, self._board, self._barrier = rank, size, board, barrier
+        self.turn = min(rank, 2)
 
     def gather(self, value):
         self._board[self.rank] = value
@@ -27,6 +28,9 @@ class ThreadRanks(Ranks):
         values = list(self._board)
         self._barrier.wait(60)
         return values
+
+    def wait(self):
+        self._barrier.wait(60)
 
     def table(self, numbers):
         return np.array(self.gather(list(numbers)), np.float64)
@@ -78,8 +82,9 @@ def train(config, overrides, size, dtype=np.float64, prepare=lambda recipe, rank
             recipe, rows = recipe_class(settings), []
             prepare(recipe, ranks)
             model = recipe.build(np.random.default_rng([settings.seed, 0]))
-            trainer = Trainer(recipe, model, make_optimizer(settings, model), make_schedules(settings), settings,
-                              RunDirectory("nowhere"), Console(quiet=True), rows.append, None, ranks)
+            kind = trainer_of_ranks(settings, ranks)
+            trainer = kind(recipe, model, make_optimizer(settings, model), make_schedules(settings), settings,
+                           RunDirectory("nowhere"), Console(quiet=True), rows.append, None, ranks)
             trainer.check_parts()
             trainer.begin_together(resumed=False)
             trainer.train(None, SimpleNamespace(signal=None))

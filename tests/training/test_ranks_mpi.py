@@ -149,3 +149,38 @@ def test_mpiexec_of_another_mpi_is_found_out(folder):
                                timeout=LATEST, env=environment)
         assert ended.returncode == 2 and ended.stderr.count("mpiexec is of another MPI") == said, ended.stderr
     assert not Path("r").exists()
+
+
+# Ranks that each have a part of a text (see test_text_ranks.py)
+
+STOPPED = ("import nnkit, os\n"
+           "nnkit.fit('w.yaml', {options}, out='a', on_log=lambda row: row['step'] > 9 and os.kill(os.getpid(), 15))\n")
+
+
+@pytest.fixture
+def words(folder):
+    rng = np.random.default_rng(0)
+    lines = [" ".join(f"w{i}" for i in rng.integers(0, 30, 20)) for _ in range(200)]
+    (folder / "corpus.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "w.yaml").write_text("recipe: sgns\ndata: {train: corpus.txt, subsample: 0}\nmodel: {dim: 4}\ntraining: {epochs: "
+                                   "2, blocks: 8}\nschedule: {type: linear}\nlog: {every: 1 step}\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("options", [[], ["training.exchange=average", "training.average_every=2"]])
+def test_word_vectors_go_on_to_the_bit_with_as_many_ranks_and_with_a_notice_with_others(words, options):
+    cache = {"NNKIT_CACHE": str(words / "cache")}
+    run(2, "w.yaml", *options, "--out", "whole", **cache)
+    assert len(list((words / "cache/corpora").iterdir())) == 2  # the text was encoded once
+    stopped = subprocess.run([MPIEXEC, "-n", "2", sys.executable, "-c", STOPPED.format(options=options)], capture_output=True,
+                             text=True, timeout=LATEST, env=os.environ | cache)
+    position = state("a")[1]["position"]
+    assert stopped.returncode == 0 and position["epoch"] == 0 and 9 < position["step"] < 16, stopped.stderr
+    shutil.copytree("a", "b")
+    run(2, "--resume", "a", **cache)
+    assert measured("a") == measured("whole") and told("a")["status"] == "finished"
+    for name, value in state("whole")[0].items():
+        np.testing.assert_array_equal(state("a")[0][name], value, err_msg=name)
+    if options:
+        assert "trained by 2 ranks and goes on with 3 ranks" in run(3, "--resume", "b", **cache).stderr
+        assert told("b")["status"] == "finished" and measured("b")[-1]["epoch"] == 2

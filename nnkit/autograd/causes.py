@@ -154,7 +154,7 @@ def _missing_factor(subject: Subject, a: np.ndarray, j: np.ndarray, called: Sequ
     """One of the inputs, or the result, by which the one must be multiplied to be the other."""
     result = subject.compute().value
     for name, value in [*zip(called, (leaf.value for leaf in subject.leaves)), ("the result", result)]:
-        for factor in {"row": value.reshape(1, -1), "column": value.reshape(-1, 1)}.values():
+        for factor in (value.reshape(1, -1), value.reshape(-1, 1)):
             if value.size > 1 and factor.shape in ((1, a.shape[1]), (a.shape[0], 1)):
                 if is_close(a * factor, j):
                     return f"a missing factor: {name}"

@@ -131,11 +131,13 @@ def call_hooks(tensor: Tensor, grad: Any) -> np.ndarray:
 def check_count(operation: Any, grads: Any, inputs: tuple) -> None:
     try:
         count = len(grads)
-    except TypeError:  # None, where `return` was forgotten
+    except TypeError:  # a number, or None
         count = 0
     if count != len(inputs):
-        raise ValueError(f"{operation.__name__}.backward returned {count} gradients for {len(inputs)} inputs; "
-                         "expected a list, one entry an input")
+        given = f"an array of shape {grads.shape}" if isinstance(grads, np.ndarray) else f"{count} gradients"
+        hint = "; is a `return` missing?" if grads is None else ""
+        raise ValueError(f"{operation.__name__}.backward returned {given} for {len(inputs)} inputs; "
+                         f"expected a list, one entry an input{hint}")
 
 
 def fitted(given: Any, value: np.ndarray, operation: Any, i: int, new: bool, owned: bool) -> tuple[Any, bool]:

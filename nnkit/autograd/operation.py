@@ -71,8 +71,13 @@ class Operation:
 def tensor_op(operation: type[Operation]) -> Callable[..., Tensor]:
     """Class decorator: the operation as a function of Tensors, arrays and numbers that returns a Tensor.
 
-    Positional arguments are inputs; keyword arguments are attributes and never Tensors (TypeError).
+    Positional arguments are inputs; keyword arguments are attributes and never Tensors (TypeError). TypeError for a method that
+    takes `self`: there is no object, the class itself is the operation.
     """
+    for name in ("forward", "backward"):
+        code = getattr(getattr(operation, name), "__code__", None)
+        if code is not None and code.co_varnames[:1] == ("self",):
+            raise TypeError(f"{operation.__name__}.{name} takes self; write @staticmethod above it, and leave self out")
 
     def function(*inputs, **attributes):
         return apply(operation, inputs, attributes)
@@ -109,7 +114,7 @@ def apply(operation: type[Operation], inputs: tuple, attributes: dict[str, Any])
     value = operation.forward(ctx, *arrays, **attributes)
     wants = grad and True in needs
     if type(value) is not np.ndarray and not (type(value) is Later and wants):
-        value = np.asarray(value)
+        value = as_array(value, operation)
     if value.dtype is FLOAT64 and type(value) is np.ndarray:
         # np.float64(2) * float32 is float64 in NumPy; a graph of float32 stays float32
         value = value.astype(result_dtype(inputs), copy=False)
@@ -120,6 +125,15 @@ def apply(operation: type[Operation], inputs: tuple, attributes: dict[str, Any])
     if observer is not None:
         observer.saw(node, operation, inputs, attributes)
     return node
+
+
+def as_array(value: Any, operation: type[Operation]) -> np.ndarray:
+    """What forward returned, a NumPy number for instance, as an array. TypeError where it is none."""
+    if value is None:
+        raise TypeError(f"{operation.__name__}.forward returned None: is a `return` missing?")
+    if isinstance(value, (tuple, list, dict, Tensor)):
+        raise TypeError(f"{operation.__name__}.forward returned a {type(value).__name__}; expected one array")
+    return np.asarray(value)
 
 
 def constant(x: Any, dtype: np.dtype) -> Any:

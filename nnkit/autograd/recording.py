@@ -15,7 +15,7 @@ import numpy as np
 
 from nnkit.autograd.anomaly import check_result
 from nnkit.autograd.modes import mode, observed
-from nnkit.autograd.operation import Operation, constant
+from nnkit.autograd.operation import Operation, as_array, constant
 from nnkit.autograd.program import Listing, RecordedContext, Step, as_result, write
 from nnkit.autograd.tensor import Tensor, new_node
 
@@ -120,7 +120,7 @@ class Trace:
             arrays.append(self.slots[slot])
             needs.append(isinstance(x, Tensor) and x.requires_grad)
         ctx = RecordedContext(tuple(needs), tuple(self.tensors.get(slot) for slot in reads))
-        value = as_result(operation.forward(ctx, *arrays, **attributes), dtype if dtypes else None)
+        value = as_result(as_array(operation.forward(ctx, *arrays, **attributes), operation), dtype if dtypes else None)
         nbytes = [getattr(a, "nbytes", 0) for a in (*arrays, value)]
         wants = True in needs and value.dtype.kind == "f" and mode.get().grad
         if not wants:

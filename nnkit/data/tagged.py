@@ -47,6 +47,7 @@ def read_tagged(source: Source, token: int = 0, tag: int = -1, *, unit: str = "w
 def sentences_of(file: str, token: int, tag: int, unit: str, comment: str | None, errors: str) -> Iterator[Sentence]:
     """Those of one file."""
     tabs, width = None, 0  # whether columns stand between tabs, and how many there are: as in the first line
+    is_comment = False     # whether that looks like one
     sentence = Sentence([], [], file, [])
     for number, line in enumerate(read_lines(file, errors, another_way=", or set data.errors: replace"), 1):
         if comment is not None and line.startswith(comment):
@@ -57,12 +58,14 @@ def sentences_of(file: str, token: int, tag: int, unit: str, comment: str | None
             sentence = Sentence([], [], file, [])
             continue
         if tabs is None:
+            is_comment = line.startswith("# ")
             tabs = "\t" in line
         cells = line.split("\t") if tabs else line.split()
         width = width or checked_width(f"{file}:{number}", len(cells), token, tag)
         if len(cells) != width:
             raise DataError(f"{file}:{number}: {counted(len(cells))}, the first line has {width}"
-                            + (", with a tab between" if tabs else ""))
+                            + (", with a tab between" if tabs else "")
+                            + (", and looks like a comment; set data.comment: '#'" if is_comment else ""))
         word, kind = cells[token], cells[tag].strip()
         if unit == "words":
             word = word.strip()

@@ -12,7 +12,8 @@ import numpy as np
 
 from nnkit.autograd import Tensor
 
-NAMED = (ValueError, TypeError, IndexError, RuntimeError, AttributeError)  # of layers, of operations, of what they are given
+NAMED = (ValueError, TypeError, LookupError, RuntimeError, AttributeError, NameError, ArithmeticError, AssertionError)
+# of what is written in a layer or an operation, or of what is given to it; not of files, memory or an interrupt
 
 
 def locate(error: Any, module: Any, inputs: tuple) -> None:
@@ -22,14 +23,19 @@ def locate(error: Any, module: Any, inputs: tuple) -> None:
     path; an error whose text is not its one argument keeps its text.
     """
     if not hasattr(error, "trail"):
-        text = str(error)
+        text = said(error)
         error.said = (text if text.startswith(repr(module)) else f"{label(module)}: {text}") + strange_input(inputs)
         error.trail = []
     error.trail.append(module)
     if isinstance(error, np.exceptions.AxisError):  # which makes its text of two numbers, or takes it as it is
         error.__init__(text_in(module, error))  # type: ignore[misc]
-    elif len(error.args) == 1 and isinstance(error.args[0], str):
+    elif error.args == (str(error),):  # of a KeyError the text is the key's repr
         error.args = (text_in(module, error),)
+
+
+def said(error: BaseException) -> str:
+    """Its text; of one that says nothing without its name, KeyError: 'b' for instance, with it."""
+    return str(error) if str(error) and not isinstance(error, KeyError) else f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def text_in(root: Any, error: Any) -> str:
@@ -54,6 +60,8 @@ def strange_input(inputs: tuple) -> str:
     x = inputs[0] if inputs else ()
     if x is None:
         return "; its input is None: does what stands before it return nothing, for a `return` is missing in a forward?"
+    if isinstance(x, dict):
+        return "; its input is a dict: what stands before it is to return a Tensor"
     if isinstance(x, (tuple, list)) and any(isinstance(part, Tensor) for part in x):
         return (f"; its input is a {type(x).__name__} of {len(x)}: what stands before it returns more than one result, as "
                 "recurrent layers do; pass on the one that is meant")

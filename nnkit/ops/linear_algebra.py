@@ -7,6 +7,18 @@ import numpy as np
 from nnkit.autograd import Operation, tensor_op
 
 
+def misfit(a, b):
+    """What to say where the axis that a @ b sums over is not as long in b; "" where something else is wrong."""
+    first, second = np.shape(a), np.shape(b)
+    if not first or not second:
+        return f"matmul: got shapes {first} and {second}, and a number is no matrix; multiply with *"
+    columns, rows = first[-1], second[-2:][0]
+    if columns == rows:
+        return ""
+    return (f"matmul: shapes {first} and {second} do not fit: the last axis of the first is {columns} long, so the second must "
+            f"have {columns} rows, not {rows}")
+
+
 @tensor_op
 class matmul(Operation):
     """a @ b as NumPy has it: (..., n, k) @ (..., k, m), vectors too; leading axes broadcast."""
@@ -16,7 +28,10 @@ class matmul(Operation):
     @staticmethod
     def forward(ctx, a, b):
         ctx.extend([a, b])
-        return np.matmul(a, b)
+        try:
+            return np.matmul(a, b)
+        except ValueError as error:  # NumPy speaks of core dimensions
+            raise ValueError(misfit(a, b) or str(error)) from None
 
     @staticmethod
     def forward_into(ctx, out, a, b):

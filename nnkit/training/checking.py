@@ -19,17 +19,16 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from nnkit.autograd import RowGrad
-from nnkit.autograd.anomaly import Changes
 from nnkit.errors import UserError
 from nnkit.nn import Module
 from nnkit.training import config as configs
 from nnkit.training.comparing import flat
 from nnkit.training.console import Console
 from nnkit.training.derivatives import check_derivatives
-from nnkit.training.first_step import FirstStep, check_last_batch, kept_graphs, naming_layers
+from nnkit.training.first_step import FirstStep, check_last_batch, kept_graphs, naming_layers, unseeded
 from nnkit.training.fitting import check_config, locating
 from nnkit.training.interval import Interval
-from nnkit.training.layer_shapes import Call, Names, shape_lines, traced
+from nnkit.training.layer_shapes import Call, shape_lines, traced
 from nnkit.training.loop import Trainer
 from nnkit.training.making import make_optimizer, make_schedules, recipe_file, schedule_sections
 from nnkit.training.metrics import MetricsLog
@@ -69,6 +68,7 @@ def check(config: str | os.PathLike[str], overrides: Sequence[str] = (), *, grad
         with locating(tree):
             recipe = loaded(recipe_class, settings)
             model = recipe.build(np.random.default_rng([settings.seed, 0]))
+            notes += unseeded(model, recipe, settings)
         if not isinstance(model, Module) or not any(p.size for p in model.parameters()):
             raise UserError(f"{recipe_class.__name__}.build gave {type(model).__name__}; "
                             "expected a Module with parameters to train")
@@ -172,7 +172,7 @@ class Rehearsal(Trainer):
     def __init__(self, recipe: Recipe, model: Module, config: RunConfig, seconds: float):
         super().__init__(recipe, model, make_optimizer(config, model), make_schedules(config), config, RunDirectory("runs"),
                          Console(quiet=True))
-        self.first_step = FirstStep(model, Changes(Names(model).__getitem__))  # written into between forward and backward?
+        self.first_step = FirstStep(model)
         self.rows: list[dict[str, Any]] = []
         self.metrics = cast(MetricsLog, self.rows)  # an evaluation appends its row
         self.kept: list[str] = []
@@ -203,7 +203,7 @@ class Rehearsal(Trainer):
     def end_first_step(self) -> None:
         """Parameters without a gradient are told with the gradients."""
         self.first_step.end()
-        self.kept = kept_graphs(self.model)
+        self.kept = [*kept_graphs(self.model), *self.first_step.unsaved(), *self.first_step.untrained()]
 
     def clip(self) -> None:
         if self.position.step < WARM_UP:

@@ -55,15 +55,19 @@ def check_derivatives(recipe: Any, model: Module, batch: Any) -> list[str]:
 
 
 def the_same_each_time(recipe: Any, model: Module, batch: Any) -> tuple[Callable[[], Tensor], Callable[[], None]]:
-    """The loss as a function, and what sets the generators that the model holds back before each call of it.
+    """The loss as a function, and what sets the generators and the buffers that the model holds back before each call of it.
 
     UserError where it is no function, or computes in less than float64.
     """
     generators = [(g, g.bit_generator.state) for _, g in model.named_generators()]
+    buffers = {name: buffer.value.copy() for name, buffer in model.named_buffers()}
 
     def reset() -> None:
         for generator, state in generators:
             generator.bit_generator.state = state
+        for name, buffer in model.named_buffers():  # by name: a forward may have put another Tensor there
+            if name in buffers:
+                buffer.value[...] = buffers[name]
 
     def loss() -> Tensor:
         reset()
@@ -72,7 +76,8 @@ def the_same_each_time(recipe: Any, model: Module, batch: Any) -> tuple[Callable
     start = loss()
     if float(start) != float(loss()):
         raise UserError("gradcheck: the loss differs between two calls with the same batch; random numbers in it must come from "
-                        "a generator that the model holds, as Dropout's do")
+                        "a generator that the model holds, as Dropout's do, and what a layer remembers must stand in a buffer, a "
+                        "Tensor with requires_grad=False")
     for node in sorted(graph([start]), key=lambda node: node.serial):  # the first that casts is the one to name
         if node.operation is not None and node.dtype != np.float64:
             raise UserError(f"gradcheck: {node.operation.__name__} gives {node.dtype} where float64 comes in, too coarse for "

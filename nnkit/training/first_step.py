@@ -1,6 +1,7 @@
 """The first step of a training is looked at more closely than the others: what it does wrong, all of them do.
 
-Also here: what is made of an error that comes out of a layer, for a command says it in one line.
+Also here: what can be told before it, a forgotten rng and a last batch of one example; and what is made of an error that comes
+out of a layer, for a command says it in one line.
 """
 
 from __future__ import annotations
@@ -16,28 +17,32 @@ from typing import Any
 
 import numpy as np
 
-from nnkit.autograd import AnomalyError
-from nnkit.autograd.anomaly import Watch
+from nnkit.autograd import AnomalyError, engine
+from nnkit.autograd.anomaly import Changes, checksum
 from nnkit.autograd.modes import mode, observed
 from nnkit.errors import UserError
 from nnkit.nn import Module
-from nnkit.nn.where import NAMED, text_in
+from nnkit.nn.where import NAMED, said, text_in
+from nnkit.training.layer_shapes import Names
 from nnkit.training.places import KeyedError, shortened
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SHOWN = 10  # names of a long list
+LARGE = 10_000_000  # parameters
 MANY = 100  # batches after what should be the last but one
 
 
 class FirstStep:
     """`with FirstStep(model):` from the start of a training; after the first backward, `end()`.
 
-    Up to then a layer in which the gradient ends is a TypeError that names it (see `check_result`). watch: the observer.
+    Up to then a layer in which the gradient ends is a TypeError that names it (see `check_result`), and a value that is written
+    into between forward and backward an AnomalyError (see `Changes`).
     """
 
-    def __init__(self, model: Module, watch: Watch | None = None):
-        self.model, self.watch = model, Watch() if watch is None else watch
+    def __init__(self, model: Module):
+        self.model = model
         self.parameters = dict(model.named_parameters())  # those of the optimizer
+        self.plain = dict(plain_numbers(model))
         self.setting: Any = None
 
     @property
@@ -46,7 +51,7 @@ class FirstStep:
 
     def __enter__(self) -> FirstStep:
         if mode.get().observer is None:  # else somebody looks already, detect_anomaly for instance
-            self.setting = observed(self.watch).__enter__()
+            self.setting = observed(Changes(Names(self.model).__getitem__)).__enter__()
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -55,13 +60,43 @@ class FirstStep:
             self.setting = None
 
     def end(self) -> list[str]:
-        """Lines on parameters that got no gradient. UserError for one that forward made: no optimizer knows it."""
+        """Lines on parameters that got no gradient, and on numbers that no checkpoint keeps.
+
+        UserError for a parameter that forward made: no optimizer knows it.
+        """
         self.__exit__(None, None, None)
         if made := made_in_forward(self.parameters, self.model):
             raise UserError("; ".join(made))
         unused = [name for name, p in self.parameters.items() if p.grad is None]
-        return [f"{some(unused)}: not trained, the loss of the first step does not depend on "
-                f"{'it' if len(unused) == 1 else 'them'}"] if unused else []
+        lines = [f"{some(unused)}: not trained, the loss of the first step does not depend on "
+                 f"{'it' if len(unused) == 1 else 'them'}"] if unused else []
+        return lines + self.unsaved()
+
+    def unsaved(self) -> list[str]:
+        """What to say of numbers and arrays in attributes that forward changed: what a layer remembers belongs into a buffer."""
+        return [f"{name}: changed in forward, and not saved with the model: a run that is resumed or used begins anew with it; "
+                "keep it in a Tensor with requires_grad=False" for name, value in plain_numbers(self.model)
+                if (before := self.plain.get(name, value)) is not value and before != value]
+
+    def untrained(self) -> list[str]:
+        """What to say of arrays of floats in attributes that forward left as they were: a parameter may be meant.
+
+        Of nnkit's own layers nothing: the sines of positions are an array on purpose.
+        """
+        now = dict(plain_numbers(self.model))
+        arrays = (f"{path}.{name}".lstrip(".") for path, module in self.model.named_modules()
+                  if not type(module).__module__.startswith("nnkit.")
+                  for name, value in vars(module).items() if isinstance(value, np.ndarray) and value.dtype.kind == "f")
+        return [f"{name} is an array, not a Tensor: it is neither trained nor saved; make it a Tensor, with requires_grad=False "
+                "where it is not to be trained" for name in arrays if self.plain.get(name) == now[name]]
+
+
+def plain_numbers(model: Module) -> Iterator[tuple[str, Any]]:
+    """The numbers and the arrays in attributes of modules, which are neither parameters nor buffers; of an array a checksum."""
+    for path, module in model.named_modules():
+        for name, value in vars(module).items():
+            if isinstance(value, (int, float, np.number, np.ndarray)) and not isinstance(value, bool):
+                yield f"{path}.{name}".lstrip("."), checksum(value) if isinstance(value, np.ndarray) else value
 
 
 def made_in_forward(before: dict[str, Any], model: Module) -> list[str]:
@@ -98,11 +133,20 @@ def naming_layers(model: Module) -> Iterator[None]:
             text = text_in(model, error)
         elif isinstance(error, AnomalyError) or is_ours(frames[-1].filename, "autograd", "ops", "losses.py"):
             text = str(error)
+        elif operation := in_backward(error):
+            text = f"{operation}.backward: {said(error)}"
         else:
             raise
         theirs = [frame for frame in frames if not is_ours(frame.filename)]
         place = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
         raise UserError(shortened(" ".join(text.split()), 1000) + place) from error
+
+
+def in_backward(error: BaseException) -> str:
+    """The name of the operation in whose backward the error arose; "" for none."""
+    names = [frame.f_locals["operation"].__name__ for frame, _ in traceback.walk_tb(error.__traceback__)
+             if frame.f_code is engine.backward.__code__]
+    return names[-1] if names else ""
 
 
 def is_ours(file: str, *parts: str) -> bool:
@@ -111,6 +155,22 @@ def is_ours(file: str, *parts: str) -> bool:
     if PACKAGE not in path.parents or PACKAGE / "_shipped" in path.parents:
         return file.startswith("<") or not path.is_file()  # written at run time
     return not parts or path.relative_to(PACKAGE).parts[0] in parts
+
+
+def unseeded(model: Any, recipe: Any, settings: Any) -> list[str]:
+    """Notes on what begins as other numbers where the recipe builds its model again, for an rng was forgotten.
+
+    Of a large model nothing is said: a second one would need as much memory.
+    """
+    if not isinstance(model, Module) or sum(p.size for p in model.parameters()) > LARGE:
+        return []
+    again = recipe.build(np.random.default_rng([settings.seed, 0]))
+    drawn = {name: g.bit_generator.state for name, g in again.named_generators()}
+    other = [name for name, value in model.state_dict().items()
+             if not np.array_equal(value, again.state_dict().get(name), equal_nan=True)]
+    other += [name for name, g in model.named_generators() if str(g.bit_generator.state) != str(drawn.get(name))]
+    return [f"{name} begins with other numbers in each run, whatever the seed: pass on the rng"
+            for name in other[:SHOWN]]
 
 
 def check_last_batch(recipe: Any, model: Module, settings: Any) -> None:

@@ -69,7 +69,8 @@ def run_file(path: Path, name: str) -> ModuleType:
         own[name] = module
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
-        raise ConfigError(f"{path}:{line_of(error, path) or 1}: {type(error).__name__}: {error}") from error
+        text = error.msg if isinstance(error, SyntaxError) else error  # the place stands in front already
+        raise ConfigError(f"{path}:{line_of(error, path) or 1}: {type(error).__name__}: {text}") from error
     finally:
         sys.path.remove(str(path.parent))
         own.update({n: sys.modules[n] for n in modules_in(path.parent) if n not in before and n in sys.modules})

@@ -78,7 +78,8 @@ class TaggedPart:
             for i, tag in enumerate(sentence.tags):
                 if tag not in number:
                     raise DataError(f"{sentence.place(i)}: the tag {tag!r} was not in the training data; that has "
-                                    f"{', '.join(labels[:20])}{' ...' if labels[20:] else ''}")
+                                    f"{', '.join(labels[:20])}{' ...' if labels[20:] else ''}; leave the sentence out, or train "
+                                    "on one that has the tag")
         self.lengths = np.array([len(sentence.tokens) for sentence in sentences])
         self.firsts = np.cumsum(self.lengths) - self.lengths
         self.ids = encode(vocabulary, [token for sentence in sentences for token in sentence.tokens])
@@ -105,6 +106,8 @@ class TaggedData:
     def __init__(self, data: TaggedText, rng: np.random.Generator):
         self.data, name = data, source_name(data.train)
         train = python_code.load(data.lines) if data.is_python else data.read(data.train)
+        self.labels = sorted({tag for sentence in train for tag in sentence.tags})  # a rare one may come to dev alone
+        n = sum(len(sentence.tokens) for sentence in train)
         if isinstance(data.dev, str):
             dev = data.read(data.dev)
         else:
@@ -113,8 +116,6 @@ class TaggedData:
                                 "part sentences by empty lines")
             kept, held_out = split(len(train), data.dev, rng)
             train, dev = [train[i] for i in kept], [train[i] for i in held_out]
-        self.labels = sorted({tag for sentence in train for tag in sentence.tags})
-        n = sum(len(sentence.tokens) for sentence in train)
         if len(self.labels) < 2:
             raise DataError(f"{name}: every token has the tag {self.labels[0]!r}; there is nothing to tell apart")
         if len(self.labels) > max(100, n / 2):

@@ -122,6 +122,8 @@ class _Reader:
             self.problem(place, "include is for files; give the keys themselves")
         elif not all(map(is_unicode, keys)):
             self.problem(place, "the key is not Unicode text")
+        elif value.lstrip().startswith("#"):
+            self.problem(place, f"# begins a comment in YAML; put it in quotes, {path}=\"'{value.strip()}'\"")
         else:
             node = self.parse(value, source) or Node(None, place)
             node.key_place = place

@@ -1,6 +1,7 @@
 """backward: right sums on every shape of graph, no array shared, no recursion, no cycle, and errors that name the operation."""
 
 import gc
+import re
 import sys
 import weakref
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnkit import Operation, RowGrad, Tensor, backward, ops, tensor_op
+from nnkit import Operation, RowGrad, Tensor, backward, ops, record, tensor_op
 
 
 def make_op(backward_of, name="strange", inputs=1, **flags):
@@ -261,6 +262,33 @@ def test_backward_without_a_graph_is_refused():
 
 
 # Mistakes of an operation
+
+@pytest.mark.parametrize("give, said", [
+    (lambda x: None, "strange.forward returned None: is a `return` missing?"),
+    (lambda x: (x, x), "strange.forward returned a tuple; expected one array"),
+    (lambda x: [x], "strange.forward returned a list; expected one array"),
+    (lambda x: Tensor(x), "strange.forward returned a Tensor; expected one array")])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_what_is_no_array_is_refused_by_the_name_of_the_operation(give, said, recorded):
+    op = make_op(lambda ctx, g: [g], forward=staticmethod(lambda ctx, x: give(x)))
+    run = (lambda x: op(x).sum()) if not recorded else record(lambda x: op(x).sum())
+    with pytest.raises(TypeError, match=re.escape(said)):
+        run(Tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("method", ["forward", "backward"])
+def test_a_method_that_takes_self_is_refused_where_it_is_defined(method):
+    def taking_self(self, ctx, x):
+        return x
+
+    with pytest.raises(TypeError, match=rf"strange\.{method} takes self; write @staticmethod"):
+        tensor_op(type("strange", (Operation,), {method: taking_self}))
+
+
+def test_an_array_in_place_of_a_list_of_gradients_is_told_from_one():
+    with pytest.raises(ValueError, match=r"strange.backward returned an array of shape \(3, 2\) for 1 inputs; expected a list"):
+        make_op(lambda ctx, g: g)(Tensor(np.ones((3, 2)))).sum().backward()
+
 
 @pytest.mark.case("autograd", 15)
 @pytest.mark.parametrize("given, count", [(lambda g: [g], 1), (lambda g: [g, g, g], 3), (lambda g: [], 0), (lambda g: None, 0),

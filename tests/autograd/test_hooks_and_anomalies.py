@@ -1,5 +1,7 @@
 """Hooks on gradients, retain_graph, values changed behind backward's back, and the mode that finds the first NaN."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -110,6 +112,16 @@ def test_what_is_written_into_after_it_was_used_is_named_with_its_operation_and_
             write(first.table, y, ids)
             with pytest.raises(nnkit.AnomalyError, match=said + ".* was changed in place between forward and backward"):
                 loss.backward()
+
+
+@pytest.mark.parametrize("use, is_read", [(lambda x, mean: x - mean, False), (lambda x, mean: x * mean, True)])
+def test_a_buffer_may_be_written_into_after_an_operation_whose_backward_does_not_read_it(use, is_read):
+    x, mean = Tensor([1.0, 2.0]), Tensor([3.0, 4.0], requires_grad=False)
+    with nnkit.detect_anomaly():
+        loss = use(x, mean).sum()
+        mean.value *= 0.9
+        with pytest.raises(nnkit.AnomalyError, match="the value of input 1") if is_read else nullcontext():
+            loss.backward()
 
 
 def test_anomaly_mode_names_the_operation_that_first_made_a_nan():

@@ -56,3 +56,16 @@ def test_gradient_of_a_matrix_shared_by_a_batch_is_made_without_a_copy_for_each(
     finally:
         tracemalloc.stop()
     assert peak < 200 * 50 * 40 * 4 / 4  # (batch, k, m) would be 1.6 MB
+
+
+@pytest.mark.parametrize("a, b, said", [
+    ((32, 8), (7, 8), "matmul: shapes (32, 8) and (7, 8) do not fit: the last axis of the first is 8 long, so the second must "
+                      "have 8 rows, not 7"),
+    ((2, 3, 4), (3,), "so the second must have 4 rows, not 3"),
+    ((3,), (2, 4, 5), "so the second must have 3 rows, not 4"),
+    ((2, 3, 4), (5, 4, 6), "could not be broadcast"),  # the leading axes: NumPy's own words
+    ((), (3,), "matmul: got shapes () and (3,), and a number is no matrix; multiply with *")])
+def test_matrices_that_do_not_fit_are_named_by_their_shapes(a, b, said):
+    with pytest.raises(ValueError) as error:
+        Tensor(np.ones(a)) @ Tensor(np.ones(b))
+    assert said in str(error.value)

@@ -265,11 +265,14 @@ GOOD = b"a X\nb Y\n\n" * 5
 
 @pytest.mark.parametrize("content, overrides, code, said", [
     (b"", [], 1, "train.tsv: no tokens in it"),
+    (b"# text = a b\n1 a X\n", [], 1,
+     "train.tsv:2: 3 columns, the first line has 5, and looks like a comment; set data.comment: '#'"),
+    (GOOD, ["data.comment=#"], 2, "data.comment=#: # begins a comment in YAML; put it in quotes, data.comment=\"'#'\""),
     (b"a X\n\nb\n", [], 1, "train.tsv:3: 1 column, the first line has 2"),
     (b"a X\nb Y\na X\n", ["data.dev=0.5"], 1, "train.tsv: one sentence in it, and none is left to hold out; give data.dev"),
     (b"a X\nb X\n\nb X\na X\n", [], 1, "train.tsv: every token has the tag 'X'; there is nothing to tell apart"),
     (b"".join(b"a X%d\nb Y\n\n" % i for i in range(300)), ["data.dev=0.1"], 1,
-     "540 tokens with 271 different tags; is column -1 (data.tag) the tag?"),
+     "600 tokens with 301 different tags; is column -1 (data.tag) the tag?"),
     (GOOD, [], 1, "dev.tsv:1: the tag 'B-PER' was not in the training data; that has X, Y"),
     (GOOD, ["data.dev=0.4", "data.min_count=9"], 1, "none reaches data.min_count = 9; lower it"),
     (GOOD, ["data.dev=0.4"], 2, "eval.metrics: f1_span is of tags that mark spans (B-X, I-X and O); there are X, Y"),
@@ -285,6 +288,14 @@ GOOD = b"a X\nb Y\n\n" * 5
 def test_a_mistake_is_one_line_that_names_it(folder, capsys, content, overrides, code, said):
     (folder / "train.tsv").write_bytes(content)
     assert said in mistake(capsys, code, *overrides)
+
+
+def test_a_tag_that_only_a_held_out_sentence_has_is_a_class_of_its_own(folder, capsys):
+    (folder / "train.tsv").write_bytes(GOOD + b"c Z\n")
+    words = ["c.yaml", "data.dev=0.5", "eval.metrics=[acc]", "eval.monitor=+dev_acc"]
+    for seed in range(1, 5):
+        assert main(["check", *words, f"seed={seed}"]) == 0
+    assert "class Z has no example to train on, and 1 held out" in capsys.readouterr().out
 
 
 def test_a_mistake_in_a_file_that_is_evaluated_has_its_line(run, tmp_path, capsys):

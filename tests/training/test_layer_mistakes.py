@@ -41,12 +41,24 @@ both = pytest.mark.parametrize("command", [train_main, check_main], ids=["train"
      "hidden.linear.bias: a Tensor that requires a gradient was replaced in forward"),
     (("return [grad_output * (1 - y * y)]", "return [grad_output[:1]]"),
      "activation.backward: input 0 has shape (4, 8), its gradient (1, 8)"),
-    (("return [grad_output * (1 - y * y)]", "grad_output"), "activation.backward returned 0 gradients for 1 inputs"),
+    (("return [grad_output * (1 - y * y)]", "grad_output"),
+     "activation.backward returned 0 gradients for 1 inputs; expected a list, one entry an input; is a `return` missing?"),
+    (("return [grad_output * (1 - y * y)]", "return grad_output"),
+     "activation.backward returned an array of shape (4, 8) for 1 inputs; expected a list, one entry an input"),
+    (("(y,) = ctx", "(y, x) = ctx"), "activation.backward: not enough values to unpack (expected 2, got 1) ("),
+    (("return y\n", "y\n"), "hidden Hidden: activation.forward returned None: is a `return` missing? ("),
+    (("return y\n", "return y, x\n"), "hidden Hidden: activation.forward returned a tuple; expected one array ("),
+    (hidden_of("return activation(self.linear(y))"), "hidden Hidden: name 'y' is not defined ("),
+    (hidden_of("return {'a': x}['b']"), "hidden Hidden: KeyError: 'b' ("),
+    (hidden_of("assert x is None"), "hidden Hidden: AssertionError ("),
+    (hidden_of("return {'y': activation(self.linear(x))}"), "its input is a dict: what stands before it is to return a Tensor ("),
+    (hidden_of("return x @ self.linear.weight.T"),
+     "hidden Hidden: matmul: shapes (4, 3) and (8, 3) do not fit: the last axis of the first is 3 long, so"),
     (("model(batch.x), batch.classes", "nnkit.Tensor(model(batch.x).value, requires_grad=False), batch.classes"),
      "does not depend on anything that requires a gradient"),
     (("cross_entropy(model(batch.x), ", "cross_entropy(None, "), "expected logits, a Tensor of shape")],
     ids=["size", "None", "tuple", "attribute", "array", "new parameter", "replaced", "gradient's shape", "no gradient returned",
-         "no graph", "loss of None"])
+         "no list", "ctx", "no result", "two results", "name", "key", "assertion", "dict", "matmul", "no graph", "loss of None"])
 def test_a_mistake_is_one_line_that_names_the_layer(small, capsys, command, change, text):  # noqa: F811
     line, code = line_of(capsys, command, small("import math", "import math\nimport nnkit", *change))
     assert code == 1 and line.startswith("error: ") and text in line
@@ -85,9 +97,42 @@ def test_the_closer_look_changes_no_bit(small):  # noqa: F811
      "activation in hidden Hidden: its result, Tensor("),
     (hidden_of("y = self.linear(x); z = activation(y); self.linear.weight.value[0] *= 1.5; return z"),
      "linear in hidden.linear Linear(3, 8): the value of input 1, hidden.linear.weight, was changed in place")])
-def test_check_finds_what_is_written_into_between_forward_and_backward(small, capsys, change, text):  # noqa: F811
-    line, code = line_of(capsys, check_main, small(*change))
+@both
+def test_what_is_written_into_between_forward_and_backward_is_found(small, capsys, command, change, text):  # noqa: F811
+    line, code = line_of(capsys, command, small(*change))
     assert code == 1 and text in line and "was changed in place between forward and backward" in line
+
+
+@pytest.mark.parametrize("kind, written, is_kept", [
+    ("np.zeros(3, np.float32)", "self.mean", False), ("0.0", "self.mean", False),
+    ("nnkit.Tensor(np.zeros(3, np.float32), requires_grad=False)", "self.mean.value[...]", True)],
+    ids=["array", "number", "buffer"])
+def test_what_a_layer_remembers_outside_of_a_buffer_is_said_to_be_lost(small, capsys, kind, written, is_kept):  # noqa: F811
+    config = small("import math", "import math\nimport nnkit",
+                   "self.linear = nn", f"self.mean = {kind}\n        self.linear = nn",
+                   *hidden_of(f"{written} += x.mean()\n        return activation(self.linear(x - self.mean))"))
+    line = "hidden.mean: changed in forward, and not saved with the model"
+    assert train_main([str(config), "training.epochs=1"]) == 0
+    assert (line not in capsys.readouterr().err) == is_kept
+    _, notes = said(config)
+    assert not any(note.startswith(line) for note in notes) == is_kept and not any("is an array" in note for note in notes)
+    text, code = line_of(capsys, check_main, config, "--gradcheck")
+    assert code == 0 if is_kept else code == 1 and "what a layer remembers must stand in a buffer" in text
+
+
+def test_an_array_where_a_parameter_is_meant_is_a_note(small):  # noqa: F811
+    _, notes = said(small(*hidden_of("return activation(self.linear(x)) * self.scale"),
+                          "self.linear = nn", "self.scale = np.ones(8, np.float32)\n        self.linear = nn"))
+    assert [note for note in notes if note.startswith("hidden.scale is an array, not a Tensor: it is neither trained nor saved")]
+    _, notes = said(small("self.last =", "self.positions = nn.PositionalEncoding(8)\n        self.last ="))  # holds its sines
+    assert not [note for note in notes if "is an array" in note]
+
+
+def test_a_forgotten_rng_is_a_note(small):  # noqa: F811
+    _, notes = said(small("nn.Linear(3, 8, rng=rng)", "nn.Linear(3, 8)"))
+    assert [note.split(" begins")[0] for note in notes if "with other numbers in each run" in note] == [
+        "hidden.linear.weight", "hidden.linear.bias"]
+    assert not [note for note in said(small())[1] if "other numbers" in note]
 
 
 def test_a_result_kept_on_a_module_is_a_note_and_neither_saved_nor_in_the_way(small):  # noqa: F811

@@ -53,6 +53,7 @@ part parity env NNKIT_EXAMPLES=100 "$python" -m pytest tests/parity -n 2 -rs
 part edugrad "$python" -m pytest tests/compat -n 2 -rs
 part browser "$python" -m pytest -m browser tests/show -n 1 -rs
 part mutations "$python" scripts/mutate.py
+part readme "$python" scripts/readme_commands.py
 for benchmark in import sgns step trainer text layers; do part speed "$python" "scripts/bench_$benchmark.py"; done
 
 echo "== what ran"

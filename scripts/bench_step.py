@@ -179,8 +179,8 @@ def rows_are_added_by():
     return f"numba {sys.modules['numba'].__version__} (nnkit[fast])" if compiled else "NumPy alone"
 
 
-def medians(steps, seconds):
-    """Median microseconds of each, taken in turn, so that a machine that slows down slows all of them."""
+def medians(steps, seconds, at_once=10):
+    """Median microseconds of each, taken in turn, so many at once, so that a machine that slows down slows all of them."""
     times = {name: [] for name in steps}
     for step in steps.values():
         for _ in range(3):
@@ -188,7 +188,7 @@ def medians(steps, seconds):
     until = time.perf_counter() + seconds * len(steps)
     while time.perf_counter() < until or len(next(iter(times.values()))) < 5:
         for name, step in steps.items():
-            for _ in range(10):
+            for _ in range(at_once):
                 began = time.perf_counter()
                 step()
                 times[name].append(time.perf_counter() - began)

@@ -10,21 +10,17 @@ all its parameters, so with sparse=True the table has an optimizer of its own. A
 Above 1, nnkit is faster.
 """
 import argparse
-import os
-import statistics
-import time
 
-for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # old kernels may be asked for; they slow a current NumPy
-    os.environ.pop(name, None)
+from bench_step import medians  # first: it puts OpenBLAS's variables out of the way before NumPy is loaded
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from threadpoolctl import threadpool_limits  # noqa: E402
+import numpy as np  # isort: skip
+import torch
+from threadpoolctl import threadpool_limits
 
-from nnkit import losses, nn, optim  # noqa: E402
-from nnkit.autograd.rows import compiled_rows  # noqa: E402
-from nnkit.data.bags import SparseBags  # noqa: E402
-from nnkit.training.recipe import load_recipe, shipped_folder  # noqa: E402
+from nnkit import losses, nn, optim
+from nnkit.autograd.rows import compiled_rows
+from nnkit.data.bags import SparseBags
+from nnkit.training.recipe import load_recipe, shipped_folder
 
 N_BATCHES = 20  # that are gone through in turn
 
@@ -183,22 +179,6 @@ def torch_step(network, of_batch, optimizer, sparse):
     return step
 
 
-def medians(steps, seconds):
-    """Median microseconds of each, taken in turn, so that a machine that slows down slows all of them."""
-    times = {name: [] for name in steps}
-    for step in steps.values():
-        for _ in range(3):
-            step()
-    until = time.perf_counter() + seconds * len(steps)
-    while time.perf_counter() < until or len(next(iter(times.values()))) < 5:
-        for name, step in steps.items():
-            for _ in range(3):
-                began = time.perf_counter()
-                step()
-                times[name].append(time.perf_counter() - began)
-    return {name: statistics.median(t) * 1e6 for name, t in times.items()}
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=2.0, help="for each contestant and row of the table")
@@ -220,7 +200,7 @@ def main():
                     for sparse in (True, False):
                         name = "torch sparse" if sparse else "torch dense"
                         steps[name] = torch_step(*MODELS[model](shape, sparse, uneven), optimizer, sparse)
-                    us = medians(steps, a.seconds)
+                    us = medians(steps, a.seconds, at_once=3)
                 rate = {name: shape["batch"] / t * 1e6 for name, t in us.items()}
                 ours = rate.pop("nnkit")
                 others = "   ".join(f"{name} {theirs:9,.0f} ({ours / theirs:5.2f})" for name, theirs in rate.items())
